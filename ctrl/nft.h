@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The flowtables of nf_tables, mirrored. Events are hints only: each leads to a new dump that is
+// generation-checked (NFT_MSG_GETGEN before and after, NLM_F_DUMP_INTR), since a partial device
+// list travels as NEWFLOWTABLE/DELFLOWTABLE and a vanished device without any event.
+// Control thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flow.h"
+
+struct loop;
+struct nlmsghdr;
+struct nft;
+
+enum { NFT_NAME_LEN = 256 }; // NFT_NAME_MAXLEN of the kernel
+enum { NFT_FLAG_OFFLOAD = 1, NFT_FLAG_COUNTER = 2 };
+
+struct nft_flowtable {
+	char table[NFT_NAME_LEN];
+	char name[NFT_NAME_LEN];
+	uint8_t family; // NFPROTO_INET, _IPV4, _IPV6
+	int32_t priority;
+	uint32_t hook;	// 0: ingress
+	uint32_t flags; // NFT_FLAG_*
+	uint32_t use;	// rules that refer to it
+	uint64_t handle;
+	unsigned int n_devices;
+	char (*devices)[NFO_NAME_LEN]; // owned
+	// A [flowtable] of config.ini that stands in for one of the kernel:
+	bool from_config;
+	uint32_t mark_value, mark_mask;
+};
+
+struct nft_flowtables {
+	struct nft_flowtable *list; // owned; sorted by family, table, name
+	unsigned int n;
+};
+
+// Called after the list changed, at start too.
+typedef void (*nft_changed_fn)(void *arg);
+
+// Opens its sockets, reads the flowtables and follows them. A kernel without nf_tables or without
+// flowtables is no error: the list stays empty and nft_supported() says why.
+// NULL with errno set when the sockets cannot be made.
+struct nft *nft_create(struct loop *loop, nft_changed_fn changed, void *arg);
+void nft_destroy(struct nft *nft);
+const struct nft_flowtables *nft_list(const struct nft *nft);
+uint32_t nft_generation(const struct nft *nft);
+// NULL when the kernel has flowtables, else the reason in words.
+const char *nft_unsupported(const struct nft *nft);
+// Asks for a new dump soon: a device appeared or vanished (no nf_tables event tells).
+void nft_kick(struct nft *nft);
+
+// Decodes one NFT_MSG_NEWFLOWTABLE; libnftnl for the attributes it knows, libmnl for the device
+// nest, which newer kernels extend. Returns 0 or a negative errno; 'ft' is then untouched.
+int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft);
+void nft_flowtable_fini(struct nft_flowtable *ft);

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Links, neighbours, rules and routes by rtnetlink. Links and neighbours are mirrored (dump, then
+// events, dump again after an overrun); a route is asked of the kernel each time, so that its
+// decision is the kernel's own. Control thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow.h"
+
+struct loop;
+struct nlmsghdr;
+struct rtnl;
+
+struct rtnl_link {
+	int ifindex;
+	int master; // ifindex of the bridge, bond or VRF it belongs to; 0: none
+	uint32_t mtu;
+	uint8_t mac[NFO_ETH_ALEN];
+	bool up;      // IFF_UP
+	bool carrier; // IFLA_CARRIER
+	char name[NFO_NAME_LEN];
+	char kind[16]; // IFLA_INFO_KIND: tun, vlan, ...; "" for hardware
+};
+
+struct rtnl_neigh {
+	int ifindex;
+	uint8_t family;
+	union nfo_addr addr;
+	uint8_t mac[NFO_ETH_ALEN];
+	bool valid; // NUD_VALID and has a MAC address
+};
+
+struct rtnl_route_key {
+	union nfo_addr src, dst;
+	int iif;	// ifindex; 0: as a local sender, 'src' is then ignored
+	uint32_t mark;
+	uint16_t sport_be, dport_be;
+	uint8_t family;
+	uint8_t proto;
+	uint8_t tos;
+};
+
+struct rtnl_route {
+	int oif;
+	uint8_t type; // RTN_UNICAST, RTN_LOCAL, ...
+	uint8_t gateway_family; // 0: on-link, 'gateway' is then the destination
+	union nfo_addr gateway;
+	uint32_t mtu; // RTAX_MTU, 0: the link's
+};
+
+enum rtnl_change {
+	RTNL_LINK,  // a link is new, gone or changed: rtnl_change_link() arguments
+	RTNL_NEIGH, // a neighbour is new, gone, or has another MAC address or validity
+	RTNL_ROUTE, // routes, rules, next hops or addresses changed
+	RTNL_LOST,  // overrun: everything was read again
+};
+
+// 'link' (RTNL_LINK) or 'neigh' (RTNL_NEIGH) as it is now; for one that is gone, as it last was,
+// with 'up' or 'valid' false and 'gone' true.
+typedef void (*rtnl_changed_fn)(void *arg, enum rtnl_change change, bool gone,
+	const struct rtnl_link *link, const struct rtnl_neigh *neigh);
+
+// Dumps links, neighbours and rules before it returns; 'changed' is called for later changes only.
+struct rtnl *rtnl_create(struct loop *loop, rtnl_changed_fn changed, void *arg);
+void rtnl_destroy(struct rtnl *rtnl);
+
+const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex);
+const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name);
+const struct rtnl_neigh *rtnl_neigh_find(const struct rtnl *rtnl, int ifindex, uint8_t family,
+	const union nfo_addr *addr);
+// True while an IPv4 or IPv6 rule ('family') looks at the packet's mark or TOS: then a route asked
+// for without them may not be the one that packets take.
+bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family);
+
+// RTM_GETROUTE, answered at once by the kernel. Returns 0 or a negative errno (-ENETUNREACH,
+// -EHOSTUNREACH, -EXDEV for a reverse path failure, ...).
+int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route);
+
+// Sets IFLA_CARRIER, IFLA_MTU or IFLA_ADDRESS of a link; 0 or a negative errno.
+int rtnl_link_set_carrier(struct rtnl *rtnl, int ifindex, bool on);
+int rtnl_link_set_mtu(struct rtnl *rtnl, int ifindex, uint32_t mtu);
+int rtnl_link_set_mac(struct rtnl *rtnl, int ifindex, const uint8_t mac[NFO_ETH_ALEN]);
+
+// Decoders, pure: 0 or -EBADMSG.
+int rtnl_decode_link(const struct nlmsghdr *nlh, struct rtnl_link *link);
+int rtnl_decode_neigh(const struct nlmsghdr *nlh, struct rtnl_neigh *neigh);
+int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route);
+// '*uses_mark_or_tos' tells of one RTM_NEWRULE.
+int rtnl_decode_rule(const struct nlmsghdr *nlh, uint8_t *family, bool *uses_mark_or_tos);
