@@ -20,7 +20,7 @@ struct ct;
 struct ct_conn {
 	struct nfo_tuple orig;
 	struct nfo_tuple reply;
-	uint32_t id;	 // CTA_ID, 0 if absent
+	uint32_t id;     // CTA_ID, 0 if absent
 	uint32_t status; // IPS_*
 	uint32_t mark;
 	uint32_t timeout_s; // 0 if absent
@@ -35,9 +35,9 @@ enum ct_event {
 	CT_EVENT_NEW,
 	CT_EVENT_UPDATE,
 	CT_EVENT_DESTROY,
-	CT_EVENT_DUMP,	   // an entry of a dump
+	CT_EVENT_DUMP,     // an entry of a dump
 	CT_EVENT_DUMP_END, // 'conn' is NULL
-	CT_EVENT_LOST,	   // messages were lost: 'conn' is NULL; dump again
+	CT_EVENT_LOST,     // messages were lost: 'conn' is NULL; dump again
 };
 
 typedef void (*ct_event_fn)(void *arg, enum ct_event event, const struct ct_conn *conn);
@@ -46,7 +46,7 @@ typedef void (*ct_event_fn)(void *arg, enum ct_event event, const struct ct_conn
 // kernel sent all the same, so that the caller sees the same on every kernel.
 struct ct_filter {
 	uint32_t status_value, status_mask; // e.g. IPS_OFFLOAD; mask 0: any
-	uint32_t mark_value, mark_mask;	    // mask 0: any
+	uint32_t mark_value, mark_mask;     // mask 0: any
 };
 
 struct ct_stats {

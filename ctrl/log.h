@@ -13,11 +13,11 @@ void log_set_level(enum log_level level);
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_error(area, ...)   log_line(LOG_ERROR, area, __VA_ARGS__)
+#define log_error(area, ...) log_line(LOG_ERROR, area, __VA_ARGS__)
 #define log_warning(area, ...) log_line(LOG_WARNING, area, __VA_ARGS__)
-#define log_notice(area, ...)  log_line(LOG_NOTICE, area, __VA_ARGS__)
-#define log_info(area, ...)    log_line(LOG_INFO, area, __VA_ARGS__)
-#define log_debug(area, ...)   log_line(LOG_DEBUG, area, __VA_ARGS__)
+#define log_notice(area, ...) log_line(LOG_NOTICE, area, __VA_ARGS__)
+#define log_info(area, ...) log_line(LOG_INFO, area, __VA_ARGS__)
+#define log_debug(area, ...) log_line(LOG_DEBUG, area, __VA_ARGS__)
 
 // True at most 'burst' times in any second of 'state' (a static of the caller); the first line of a
 // later second should tell how many were kept back, which log_ratelimit() returns in '*missed'.

@@ -29,7 +29,8 @@ int loop_fd_events(struct loop_fd *w, uint32_t events);
 void loop_fd_del(struct loop_fd *w); // NULL is legal
 
 // A timer fires every 'period_ns' from now on; late ones fire once, not several times.
-struct loop_timer *loop_timer_add(struct loop *loop, uint64_t period_ns, loop_timer_fn fn, void *arg);
+struct loop_timer *loop_timer_add(
+	struct loop *loop, uint64_t period_ns, loop_timer_fn fn, void *arg);
 void loop_timer_del(struct loop_timer *t); // NULL is legal
 
 // Waits at most 'max_wait_ns' (UINT64_MAX: until something happens) and runs what is due.

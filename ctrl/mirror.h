@@ -23,11 +23,11 @@ struct mirror;
 struct mirror_conf {
 	uint32_t max_connections;
 	uint32_t dump_interval_ms;
-	uint32_t tcp_idle_s, udp_idle_s;	 // 0: the kernel's nf_flowtable_*_timeout
-	const struct nft_flowtable *stand_in;	 // [flowtable]s of config.ini
+	uint32_t tcp_idle_s, udp_idle_s;      // 0: the kernel's nf_flowtable_*_timeout
+	const struct nft_flowtable *stand_in; // [flowtable]s of config.ini
 	unsigned int n_stand_in;
 	unsigned int n_ports;
-	char port[NFO_MAX_PORTS][NFO_NAME_LEN];	 // index = the dataplane's port index
+	char port[NFO_MAX_PORTS][NFO_NAME_LEN]; // index = the dataplane's port index
 };
 
 // A copy of one connection for listings.
@@ -35,21 +35,33 @@ struct mirror_flow {
 	struct ct_conn conn;
 	enum nfo_reason reason; // NFO_R_OFFLOADED: both directions are in the dataplane
 	char table[NFT_NAME_LEN], flowtable[NFT_NAME_LEN]; // "" while none applies
-	bool has_path; // 'dir' is meaningful
+	bool has_path;                                     // 'dir' is meaningful
 	struct nfo_flow dir[2];
 	struct nfo_counters counters[2]; // zero unless installed
-	uint64_t age_ns;  // since it is in its present state
-	uint64_t idle_ns; // since its last packet here, or since it was installed
+	uint64_t age_ns;                 // since it is in its present state
+	uint64_t idle_ns;                // since its last packet here, or since it was installed
 };
 
 struct mirror_stats {
-	uint64_t offered, installed, replaced, removed, ended, closed, idled, refreshed;
+	uint64_t offered;   // connections taken up
+	uint64_t installed; // into the dataplane, and what took them out again:
+	uint64_t replaced;  // path changed, still forwarded
+	uint64_t ended;     // conntrack ended it
+	uint64_t closed;    // FIN or RST
+	uint64_t idled;     // no packets for the flowtable's timeout
+	uint64_t withdrawn; // its flowtable, route, neighbour or link went
+	uint64_t refreshed; // conntrack timeouts set
+	uint64_t refused;   // no room to even note it
 	uint32_t connections;
 	uint32_t by_reason[NFO_N_REASONS];
 };
 
-struct mirror *mirror_create(struct loop *loop, const struct mirror_conf *conf);
+// 'rtnl' stays the caller's; it reports changes by mirror_rtnl_changed(). Conntrack or nf_tables
+// missing is no error: there is nothing to mirror then, and the log says so. NULL with errno else.
+struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct mirror_conf *conf);
+// Takes all its flows out of the dataplane.
 void mirror_destroy(struct mirror *mirror);
+void mirror_rtnl_changed(struct mirror *mirror, enum rtnl_change change);
 
 // Slots are 0..mirror_slots()-1; mirror_get() returns false for an empty one. A listing walks the
 // slots and may be interrupted between any two.
@@ -61,5 +73,5 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats);
 unsigned int mirror_flowtables(const struct mirror *mirror);
 const struct nft_flowtable *mirror_flowtable(const struct mirror *mirror, unsigned int i);
 const char *mirror_nft_unsupported(const struct mirror *mirror);
-void mirror_ct_stats(const struct mirror *mirror, struct ct_stats *stats);
-const struct rtnl *mirror_rtnl(const struct mirror *mirror);
+// False when conntrack is not there.
+bool mirror_ct_stats(const struct mirror *mirror, struct ct_stats *stats);

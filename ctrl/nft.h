@@ -23,9 +23,9 @@ struct nft_flowtable {
 	char name[NFT_NAME_LEN];
 	uint8_t family; // NFPROTO_INET, _IPV4, _IPV6
 	int32_t priority;
-	uint32_t hook;	// 0: ingress
+	uint32_t hook;  // 0: ingress
 	uint32_t flags; // NFT_FLAG_*
-	uint32_t use;	// rules that refer to it
+	uint32_t use;   // rules that refer to it
 	uint64_t handle;
 	unsigned int n_devices;
 	char (*devices)[NFO_NAME_LEN]; // owned

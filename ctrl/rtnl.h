@@ -34,7 +34,7 @@ struct rtnl_neigh {
 
 struct rtnl_route_key {
 	union nfo_addr src, dst;
-	int iif;	// ifindex; 0: as a local sender, 'src' is then ignored
+	int iif; // ifindex; 0: as a local sender, 'src' is then ignored
 	uint32_t mark;
 	uint16_t sport_be, dport_be;
 	uint8_t family;
@@ -44,7 +44,7 @@ struct rtnl_route_key {
 
 struct rtnl_route {
 	int oif;
-	uint8_t type; // RTN_UNICAST, RTN_LOCAL, ...
+	uint8_t type;           // RTN_UNICAST, RTN_LOCAL, ...
 	uint8_t gateway_family; // 0: on-link, 'gateway' is then the destination
 	union nfo_addr gateway;
 	uint32_t mtu; // RTAX_MTU, 0: the link's
@@ -68,8 +68,8 @@ void rtnl_destroy(struct rtnl *rtnl);
 
 const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex);
 const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name);
-const struct rtnl_neigh *rtnl_neigh_find(const struct rtnl *rtnl, int ifindex, uint8_t family,
-	const union nfo_addr *addr);
+const struct rtnl_neigh *rtnl_neigh_find(
+	const struct rtnl *rtnl, int ifindex, uint8_t family, const union nfo_addr *addr);
 // True while an IPv4 or IPv6 rule ('family') looks at the packet's mark or TOS: then a route asked
 // for without them may not be the one that packets take.
 bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family);

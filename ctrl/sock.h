@@ -19,14 +19,14 @@ struct sock;
 struct sock_reply {
 	int (*step)(struct sock_reply *reply, struct sock *sock, void *client);
 	void (*done)(struct sock_reply *reply); // frees it, at the end or when the client has gone
-	void *ctx;	   // the command's own
-	uint64_t cursor;   // likewise
-	const char *error; // static text
+	void *ctx;                              // the command's own
+	uint64_t cursor;                        // likewise
+	const char *error;                      // static text
 };
 
 // Turns a request into a reply, or returns NULL with '*error' and '*expected' set (static text).
-typedef struct sock_reply *(*sock_request_fn)(void *arg, const json_t *request, const char **error,
-	const char **expected);
+typedef struct sock_reply *(*sock_request_fn)(
+	void *arg, const json_t *request, const char **error, const char **expected);
 
 // Listens at 'path' (mode 0660). A stale socket file is replaced; one that answers belongs to a
 // running daemon: NULL with errno EADDRINUSE.

@@ -20,11 +20,11 @@ enum dp_twin {
 // One [port NAME] of config.ini. 'line' is where it stands, for messages.
 struct dp_port_conf {
 	char name[NFO_NAME_LEN]; // of the twin, and of the port in every listing
-	char device[512];	 // DPDK device with its arguments: 0000:03:00.0, net_tap0,iface=x
+	char device[512];        // DPDK device with its arguments: 0000:03:00.0, net_tap0,iface=x
 	enum dp_twin twin;
-	bool persist;	// the twin stays when the daemon ends
+	bool persist; // the twin stays when the daemon ends
 	bool promiscuous;
-	uint16_t mtu;	// 0: the device's own
+	uint16_t mtu; // 0: the device's own
 	uint16_t rx_desc;
 	uint16_t tx_desc;
 	uint16_t rx_queues; // 0: one for each worker, as far as the device has them
@@ -37,7 +37,7 @@ struct dp_conf {
 	unsigned int n_ports;
 	struct dp_port_conf port[NFO_MAX_PORTS];
 	uint32_t max_connections;
-	uint32_t mbufs;		// in the packet pool; 0: enough for all queues
+	uint32_t mbufs;         // in the packet pool; 0: enough for all queues
 	uint32_t idle_sleep_us; // the longest sleep of a worker without packets; 0: never sleeps
 };
 
@@ -58,10 +58,10 @@ struct dp_port_stats {
 	uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_nombuf;
 	uint64_t tx_packets, tx_bytes, tx_errors;
 	uint64_t offloaded_packets, offloaded_bytes; // received here and forwarded by a worker
-	uint64_t punted_packets;   // received here and given to the twin
-	uint64_t injected_packets; // from the twin to the wire
-	uint64_t tx_dropped;	   // the port's transmit queue was full
-	uint64_t twin_dropped;	   // the twin's queue was full: the kernel did not get them
+	uint64_t punted_packets;                     // received here and given to the twin
+	uint64_t injected_packets;                   // from the twin to the wire
+	uint64_t tx_dropped;                         // the port's transmit queue was full
+	uint64_t twin_dropped; // the twin's queue was full: the kernel did not get them
 };
 
 struct dp_worker_stats {

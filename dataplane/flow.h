@@ -14,10 +14,10 @@ enum {
 
 // Address families and protocols have their socket and IANA numbers.
 enum {
-	NFO_IPV4 = 2,	// AF_INET
-	NFO_IPV6 = 10,	// AF_INET6
-	NFO_TCP = 6,	// IPPROTO_TCP
-	NFO_UDP = 17,	// IPPROTO_UDP
+	NFO_IPV4 = 2,  // AF_INET
+	NFO_IPV6 = 10, // AF_INET6
+	NFO_TCP = 6,   // IPPROTO_TCP
+	NFO_UDP = 17,  // IPPROTO_UDP
 };
 
 // An address in network byte order; IPv4 uses the first four bytes, the rest is zero.
@@ -49,61 +49,61 @@ struct nfo_flow {
 
 struct nfo_counters {
 	uint64_t packets;
-	uint64_t bytes;	    // from the IP header on, as conntrack counts
-	uint64_t used_ns;   // CLOCK_MONOTONIC of the last packet, 0 for never; 1 s resolution
+	uint64_t bytes;   // from the IP header on, as conntrack counts
+	uint64_t used_ns; // CLOCK_MONOTONIC of the last packet, 0 for never; 1 s resolution
 };
 
 // Why a connection that the kernel (or a [flowtable] of config.ini) offers is not forwarded by the
 // workers. The word is the same in the log, the tool and the metrics.
-#define NFO_REASONS(X)                                                                            \
-	X(OFFLOADED, "offloaded", "forwarded by the workers")                                     \
-	X(NEW, "new", "not resolved yet")                                                         \
-	X(FAMILY, "family", "only IPv4 is forwarded by the workers")                              \
-	X(PROTOCOL, "protocol", "only TCP and UDP are forwarded by the workers")                  \
-	X(NOT_ESTABLISHED, "not-established", "conntrack has not seen it established")            \
-	X(HELPER, "helper", "a conntrack helper must see every packet")                           \
-	X(SEQ_ADJUST, "seq-adjust", "the kernel adjusts its TCP sequence numbers")                \
-	X(NAT_CLASH, "nat-clash", "lost a NAT clash")                                             \
-	X(NO_FLOWTABLE, "no-flowtable", "its two interfaces are not in one flowtable")            \
-	X(NO_ROUTE, "no-route", "the kernel has no unicast route for it")                         \
-	X(POLICY_RULE, "policy-rule", "an ip rule looks at the mark or TOS, which it may carry")  \
-	X(ASYMMETRIC, "asymmetric-route", "its directions use different interfaces")              \
-	X(NOT_PORT, "not-a-port", "it enters or leaves by an interface that is no twin")          \
-	X(ENSLAVED, "enslaved", "a twin of its path belongs to a bridge, bond or VRF")            \
-	X(LINK_DOWN, "link-down", "an interface of its path is down")                             \
-	X(NO_NEIGHBOUR, "no-neighbour", "the kernel does not know the next hop's MAC address")    \
-	X(TABLE_FULL, "table-full", "max-connections of config.ini is reached")                   \
-	X(DUPLICATE, "duplicate", "another connection has the same tuple on that port")           \
-	X(CLOSING, "closing", "a FIN or RST passed; the kernel ends it")                          \
+#define NFO_REASONS(X)                                                                           \
+	X(OFFLOADED, "offloaded", "forwarded by the workers")                                    \
+	X(NEW, "new", "not resolved yet")                                                        \
+	X(FAMILY, "family", "only IPv4 is forwarded by the workers")                             \
+	X(PROTOCOL, "protocol", "only TCP and UDP are forwarded by the workers")                 \
+	X(NOT_ESTABLISHED, "not-established", "conntrack has not seen it established")           \
+	X(HELPER, "helper", "a conntrack helper must see every packet")                          \
+	X(SEQ_ADJUST, "seq-adjust", "the kernel adjusts its TCP sequence numbers")               \
+	X(NAT_CLASH, "nat-clash", "lost a NAT clash")                                            \
+	X(NO_FLOWTABLE, "no-flowtable", "its two interfaces are not in one flowtable")           \
+	X(NO_ROUTE, "no-route", "the kernel has no unicast route for it")                        \
+	X(POLICY_RULE, "policy-rule", "an ip rule looks at the mark or TOS, which it may carry") \
+	X(ASYMMETRIC, "asymmetric-route", "its directions use different interfaces")             \
+	X(NOT_PORT, "not-a-port", "it enters or leaves by an interface that is no twin")         \
+	X(ENSLAVED, "enslaved", "a twin of its path belongs to a bridge, bond or VRF")           \
+	X(LINK_DOWN, "link-down", "an interface of its path is down")                            \
+	X(NO_NEIGHBOUR, "no-neighbour", "the kernel does not know the next hop's MAC address")   \
+	X(TABLE_FULL, "table-full", "max-connections of config.ini is reached")                  \
+	X(DUPLICATE, "duplicate", "another connection has the same tuple on that port")          \
+	X(CLOSING, "closing", "a FIN or RST passed; the kernel ends it")                         \
 	X(IDLE, "idle", "no packets for the flowtable's timeout; the kernel has it")
 
 enum nfo_reason {
 #define X(name, word, text) NFO_R_##name,
 	NFO_REASONS(X)
 #undef X
-	NFO_N_REASONS
+		NFO_N_REASONS
 };
 
 // Why a worker gave a packet to the kernel instead of forwarding it.
-#define NFO_PUNTS(X)                                                                              \
-	X(MISS, "miss", "no flow")                                                                \
-	X(NOT_IPV4, "not-ipv4", "not an untagged IPv4 frame")                                     \
-	X(OTHER_MAC, "other-mac", "not addressed to the port")                                    \
-	X(PROTOCOL, "protocol", "neither TCP nor UDP")                                            \
-	X(LENGTH, "length", "truncated or inconsistent lengths")                                  \
-	X(OPTIONS, "ip-options", "IP options")                                                    \
-	X(FRAGMENT, "fragment", "an IP fragment")                                                 \
-	X(TTL, "ttl", "TTL of 0 or 1")                                                            \
-	X(CHECKSUM, "checksum", "bad checksum")                                                   \
-	X(TCP_FLAGS, "tcp-flags", "SYN, FIN or RST")                                              \
-	X(CLOSING, "closing", "its connection is closing")                                        \
+#define NFO_PUNTS(X)                                             \
+	X(MISS, "miss", "no flow")                               \
+	X(NOT_IPV4, "not-ipv4", "not an untagged IPv4 frame")    \
+	X(OTHER_MAC, "other-mac", "not addressed to the port")   \
+	X(PROTOCOL, "protocol", "neither TCP nor UDP")           \
+	X(LENGTH, "length", "truncated or inconsistent lengths") \
+	X(OPTIONS, "ip-options", "IP options")                   \
+	X(FRAGMENT, "fragment", "an IP fragment")                \
+	X(TTL, "ttl", "TTL of 0 or 1")                           \
+	X(CHECKSUM, "checksum", "bad checksum")                  \
+	X(TCP_FLAGS, "tcp-flags", "SYN, FIN or RST")             \
+	X(CLOSING, "closing", "its connection is closing")       \
 	X(MTU, "mtu", "longer than the path MTU")
 
 enum nfo_punt {
 #define X(name, word, text) NFO_P_##name,
 	NFO_PUNTS(X)
 #undef X
-	NFO_N_PUNTS
+		NFO_N_PUNTS
 };
 
 const char *nfo_reason_word(enum nfo_reason r);

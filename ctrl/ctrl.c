@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ctrl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/netfilter.h>
+
+#include "cmd.h"
+#include "loop.h"
+#include "mirror.h"
+#include "rtnl.h"
+#include "sock.h"
+#include "twins.h"
+
+enum { POLLS_PER_TURN = 64 }; // of a worker that shares the lcore
+
+struct ctrl {
+	const char *version;
+	struct loop *loop;
+	struct rtnl *rtnl;
+	struct twins *twins;
+	struct mirror *mirror;
+	struct sock *sock;
+	struct cmd_ctx cmd;
+	struct nft_flowtable stand_in[CONF_MAX_FLOWTABLES];
+	char (*stand_in_devices)[CONF_MAX_DEVICES][NFO_NAME_LEN];
+};
+
+struct ctrl *ctrl_create(const char *version)
+{
+	struct ctrl *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->version = version;
+	c->loop = loop_create();
+	if (c->loop != NULL)
+		return c;
+	free(c);
+	return NULL;
+}
+
+void ctrl_destroy(struct ctrl *c)
+{
+	if (c == NULL)
+		return;
+	ctrl_end(c);
+	loop_destroy(c->loop);
+	free(c);
+}
+
+static void rtnl_changed(void *arg, enum rtnl_change change, bool gone,
+	const struct rtnl_link *link, const struct rtnl_neigh *neigh)
+{
+	struct ctrl *c = arg;
+
+	(void)neigh;
+	if (change == RTNL_LINK && !gone && c->twins != NULL)
+		twins_link_changed(c->twins, link);
+	if (c->mirror != NULL)
+		mirror_rtnl_changed(c->mirror, change);
+}
+
+// Conntrack tells of a connection only if it was made with events on; the default (2) makes those
+// that are older than the first listener mute.
+static void set_ct_events(void)
+{
+	static const char path[] = "/proc/sys/net/netfilter/nf_conntrack_events";
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	char now = 0;
+
+	if (fd < 0) {
+		log_info("ctrl", "%s: %s; connections made before this start tell no events", path,
+			strerror(errno));
+		return;
+	}
+	if (read(fd, &now, 1) == 1 && now != '1') {
+		if (pwrite(fd, "1\n", 2, 0) == 2)
+			log_notice("ctrl", "nf_conntrack_events was %c, is 1 now", now);
+		else
+			log_warning("ctrl", "%s is %c, expected 1: %s", path, now, strerror(errno));
+	}
+	close(fd);
+}
+
+static int fill_stand_in(struct ctrl *c, const struct conf *conf)
+{
+	c->stand_in_devices = calloc(CONF_MAX_FLOWTABLES, sizeof(*c->stand_in_devices));
+	if (c->stand_in_devices == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < conf->n_flowtables; i++) {
+		const struct conf_flowtable *from = &conf->flowtable[i];
+		struct nft_flowtable *ft = &c->stand_in[i];
+
+		*ft = (struct nft_flowtable){
+			.family = NFPROTO_INET,
+			.n_devices = from->n_devices,
+			.devices = c->stand_in_devices[i],
+			.from_config = true,
+			.mark_value = from->mark_value,
+			.mark_mask = from->mark_mask,
+		};
+		snprintf(ft->table, sizeof(ft->table), "config");
+		snprintf(ft->name, sizeof(ft->name), "%s", from->name);
+		memcpy(ft->devices, from->device, sizeof(from->device));
+	}
+	return 0;
+}
+
+static int start_mirror(struct ctrl *c, const struct conf *conf)
+{
+	struct mirror_conf mc = {
+		.max_connections = conf->dp.max_connections,
+		.dump_interval_ms = conf->dump_interval_ms,
+		.tcp_idle_s = conf->tcp_idle_s,
+		.udp_idle_s = conf->udp_idle_s,
+		.stand_in = c->stand_in,
+		.n_stand_in = conf->n_flowtables,
+		.n_ports = conf->dp.n_ports,
+	};
+
+	for (unsigned int i = 0; i < mc.n_ports; i++)
+		memcpy(mc.port[i], conf->dp.port[i].name, NFO_NAME_LEN);
+	c->mirror = mirror_create(c->loop, c->rtnl, &mc);
+	return c->mirror != NULL ? 0 : -errno;
+}
+
+static void say_sources(const struct ctrl *c)
+{
+	const char *unsupported = mirror_nft_unsupported(c->mirror);
+	struct ct_stats stats;
+
+	if (unsupported != NULL)
+		log_warning("ctrl", "no flowtables from the kernel: %s", unsupported);
+	for (unsigned int i = 0; i < mirror_flowtables(c->mirror); i++) {
+		const struct nft_flowtable *ft = mirror_flowtable(c->mirror, i);
+
+		log_notice(
+			"ctrl", "flowtable %s %s: %u devices", ft->table, ft->name, ft->n_devices);
+	}
+	if (!mirror_ct_stats(c->mirror, &stats))
+		log_warning("ctrl", "no conntrack: all packets take the kernel's path");
+}
+
+int ctrl_start(struct ctrl *c, const struct conf *conf)
+{
+	int ret;
+
+	c->rtnl = rtnl_create(c->loop, rtnl_changed, c);
+	if (c->rtnl == NULL) {
+		ret = -errno;
+		log_error("ctrl", "cannot follow rtnetlink: %s", strerror(errno));
+		return ret;
+	}
+	c->twins = twins_create(c->loop, c->rtnl);
+	ret = c->twins != NULL ? fill_stand_in(c, conf) : -errno;
+	if (ret == 0)
+		ret = start_mirror(c, conf);
+	if (ret < 0) {
+		log_error("ctrl", "cannot start: %s", strerror(-ret));
+		return ret;
+	}
+	set_ct_events();
+	say_sources(c);
+	c->cmd = (struct cmd_ctx){.loop = c->loop, .mirror = c->mirror, .version = c->version};
+	c->sock = sock_create(c->loop, conf->socket, cmd_request, &c->cmd);
+	if (c->sock == NULL) {
+		ret = -errno;
+		log_error("ctrl", "cannot listen at %s: %s%s", conf->socket, strerror(errno),
+			errno == EADDRINUSE ? "; another dpdk-nftoffload answers there" : "");
+		return ret;
+	}
+	log_notice("ctrl", "listening at %s", conf->socket);
+	return 0;
+}
+
+void ctrl_end(struct ctrl *c)
+{
+	sock_destroy(c->sock);
+	mirror_destroy(c->mirror);
+	twins_destroy(c->twins);
+	rtnl_destroy(c->rtnl);
+	free(c->stand_in_devices);
+	c->sock = NULL;
+	c->mirror = NULL;
+	c->twins = NULL;
+	c->rtnl = NULL;
+	c->stand_in_devices = NULL;
+}
+
+static int run_shared(struct ctrl *c, int (*poll)(void))
+{
+	int ret = 0;
+
+	while (!loop_stopped(c->loop) && ret == 0) {
+		for (unsigned int i = 0; i < POLLS_PER_TURN; i++)
+			poll();
+		ret = loop_run_once(c->loop, 0);
+	}
+	return ret;
+}
+
+int ctrl_run(struct ctrl *c, int (*poll)(void))
+{
+	int ret = 0;
+
+	if (poll != NULL)
+		ret = run_shared(c, poll);
+	else
+		while (!loop_stopped(c->loop) && ret == 0)
+			ret = loop_run_once(c->loop, UINT64_MAX);
+	if (ret < 0)
+		log_error("ctrl", "event loop: %s", strerror(-ret));
+	else
+		log_notice("ctrl", "stopping");
+	return ret;
+}
+
+void ctrl_stop(struct ctrl *c)
+{
+	loop_stop(c->loop);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Control as main() sees it. It runs on the EAL main lcore; ctrl_stop() alone may be called from a
+// signal handler.
+#pragma once
+
+#include "conf.h"
+
+struct ctrl;
+
+// NULL with errno set.
+struct ctrl *ctrl_create(const char *version);
+void ctrl_destroy(struct ctrl *ctrl);
+
+// Follows the kernel and listens on the socket; the dataplane runs already. Returns 0, or a
+// negative errno after one log line.
+int ctrl_start(struct ctrl *ctrl, const struct conf *conf);
+// Takes all flows out of the dataplane, closes the socket.
+void ctrl_end(struct ctrl *ctrl);
+
+// Until ctrl_stop(). 'poll' (or NULL) is called between turns of the loop: control shares its lcore
+// with a worker. Returns 0, or a negative errno after one log line.
+int ctrl_run(struct ctrl *ctrl, int (*poll)(void));
+void ctrl_stop(struct ctrl *ctrl);

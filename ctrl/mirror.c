@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "mirror.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+
+#include "dp_api.h"
+#include "log.h"
+#include "mirror_priv.h"
+
+#define MS_NS 1000000ull
+
+enum { CT_RCVBUF_BYTES = 32 << 20 };
+
+void mirror_counters(const struct conn *c, struct nfo_counters counters[2])
+{
+	for (int d = 0; d < 2; d++) {
+		struct nfo_counters now = {0};
+
+		if (c->reason == NFO_R_OFFLOADED)
+			dp_flow_counters(c->idx[d], &now);
+		counters[d].packets = c->done[d].packets + now.packets;
+		counters[d].bytes = c->done[d].bytes + now.bytes;
+		counters[d].used_ns = now.used_ns != 0 ? now.used_ns : c->done[d].used_ns;
+	}
+}
+
+uint64_t mirror_used_ns(const struct conn *c, const struct nfo_counters counters[2])
+{
+	uint64_t used_ns = c->since_ns;
+
+	for (int d = 0; d < 2; d++)
+		if (counters[d].used_ns > used_ns)
+			used_ns = counters[d].used_ns;
+	return used_ns;
+}
+
+static void set_reason(struct mirror *m, struct conn *c, enum nfo_reason reason)
+{
+	if (c->reason == reason)
+		return;
+	m->stats.by_reason[c->reason]--;
+	m->stats.by_reason[reason]++;
+	c->reason = (uint8_t)reason;
+	c->since_ns = loop_now_ns(m->loop);
+}
+
+void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
+{
+	struct conn *c = &m->conns.slot[slot];
+
+	if (c->reason == NFO_R_OFFLOADED) {
+		mirror_counters(c, c->done);
+		dp_flow_del(c->idx[0]);
+		dp_flow_del(c->idx[1]);
+	}
+	set_reason(m, c, reason);
+}
+
+void mirror_forget(struct mirror *m, uint32_t slot)
+{
+	mirror_withdraw(m, slot, NFO_R_NEW);
+	m->stats.by_reason[NFO_R_NEW]--;
+	m->stats.connections--;
+	conns_del(&m->conns, slot);
+}
+
+static enum nfo_reason install_error(int error)
+{
+	return error == -EEXIST ? NFO_R_DUPLICATE : NFO_R_TABLE_FULL;
+}
+
+// Both directions or none.
+static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo_flow dir[2])
+{
+	struct conn *c = &m->conns.slot[slot];
+	int ret = dp_flow_add(&dir[0], DP_FLOW_NONE, slot, &c->idx[0]);
+
+	if (ret < 0)
+		return install_error(ret);
+	ret = dp_flow_add(&dir[1], c->idx[0], slot, &c->idx[1]);
+	if (ret < 0) {
+		dp_flow_del(c->idx[0]);
+		return install_error(ret);
+	}
+	// where no flowtable of the kernel has done so
+	if (c->ct.orig.proto == NFO_TCP && !c->liberal && !(c->ct.status & IPS_OFFLOAD))
+		c->liberal = ct_set_liberal(m->ct, &c->ct) == 0;
+	// What offered it may be older than its end: messages of three sockets have no common
+	// order, and a dump is no snapshot. Setting the timeout asks whether it is still there;
+	// offer_gone() hears if not.
+	ct_set_timeout(m->ct, &c->ct, refresh_timeout(m, c));
+	m->stats.installed++;
+	return NFO_R_OFFLOADED;
+}
+
+// The path changed under an installed connection.
+static enum nfo_reason update(struct mirror *m, struct conn *c, const struct nfo_flow dir[2])
+{
+	int ret = 0;
+
+	for (int d = 0; d < 2 && ret == 0; d++)
+		if (memcmp(&dir[d], &c->dir[d], sizeof(dir[d])) != 0)
+			ret = dp_flow_replace(&c->idx[d], &dir[d]);
+	if (ret < 0)
+		return install_error(ret);
+	m->stats.replaced++;
+	return NFO_R_OFFLOADED;
+}
+
+static bool same_match(const struct conn *c, const struct nfo_flow dir[2])
+{
+	return c->dir[0].in_port == dir[0].in_port && c->dir[1].in_port == dir[1].in_port;
+}
+
+static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct nfo_flow dir[2])
+{
+	struct conn *c = &m->conns.slot[slot];
+
+	if (c->reason == NFO_R_OFFLOADED) {
+		if (memcmp(c->dir, dir, sizeof(c->dir)) == 0)
+			return NFO_R_OFFLOADED;
+		if (same_match(c, dir))
+			return update(m, c, dir);
+		mirror_withdraw(m, slot, NFO_R_NEW);
+	}
+	return install(m, slot, dir);
+}
+
+void mirror_resolve(struct mirror *m, uint32_t slot)
+{
+	struct conn *c = &m->conns.slot[slot];
+	const bool was_in = c->reason == NFO_R_OFFLOADED;
+	struct nfo_flow dir[2];
+	enum nfo_reason reason;
+
+	c->generation = m->generation;
+	reason = resolve(&m->view, &c->ct, dir);
+	if (reason == NFO_R_OFFLOADED) {
+		reason = apply_path(m, slot, dir);
+		memcpy(c->dir, dir, sizeof(dir));
+		c->has_path = true;
+	}
+	if (reason == NFO_R_OFFLOADED) {
+		set_reason(m, c, reason);
+		return;
+	}
+	if (was_in)
+		m->stats.withdrawn++;
+	mirror_withdraw(m, slot, reason);
+}
+
+// --- what resolve() asks ---
+
+static int view_route(void *arg, const struct rtnl_route_key *key, struct rtnl_route *route)
+{
+	return rtnl_route_get(((struct mirror *)arg)->rtnl, key, route);
+}
+
+static const struct rtnl_link *view_link(void *arg, int ifindex)
+{
+	return rtnl_link_by_index(((struct mirror *)arg)->rtnl, ifindex);
+}
+
+static const struct rtnl_neigh *view_neigh(
+	void *arg, int ifindex, uint8_t family, const union nfo_addr *addr)
+{
+	return rtnl_neigh_find(((struct mirror *)arg)->rtnl, ifindex, family, addr);
+}
+
+static bool view_policy_rules(void *arg, uint8_t family)
+{
+	return rtnl_policy_rules(((struct mirror *)arg)->rtnl, family);
+}
+
+static int view_port(void *arg, const char *ifname)
+{
+	const struct mirror *m = arg;
+
+	for (unsigned int i = 0; i < m->conf.n_ports; i++)
+		if (strcmp(m->conf.port[i], ifname) == 0)
+			return (int)i;
+	return -1;
+}
+
+static bool lists(const struct nft_flowtable *ft, const char *ifname)
+{
+	for (unsigned int i = 0; i < ft->n_devices; i++)
+		if (strcmp(ft->devices[i], ifname) == 0)
+			return true;
+	return false;
+}
+
+const struct nft_flowtable *mirror_flowtable_of(
+	const struct mirror *m, const struct ct_conn *conn, const char *a, const char *b)
+{
+	const struct nft_flowtable *ft = offer_stand_in(m, conn);
+	const uint8_t family = conn->orig.family == NFO_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+	if (ft != NULL && lists(ft, a) && lists(ft, b))
+		return ft;
+	if (m->nft == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < nft_list(m->nft)->n; i++) {
+		ft = &nft_list(m->nft)->list[i];
+		if ((ft->family == NFPROTO_INET || ft->family == family) && lists(ft, a)
+			&& lists(ft, b))
+			return ft;
+	}
+	return NULL;
+}
+
+static bool view_flowtable(void *arg, const struct ct_conn *conn, const char *a, const char *b)
+{
+	return mirror_flowtable_of(arg, conn, a, b) != NULL;
+}
+
+// --- what changes ---
+
+static void changed(struct mirror *m)
+{
+	m->generation++;
+	m->swept = 0;
+}
+
+void mirror_rtnl_changed(struct mirror *m, enum rtnl_change change)
+{
+	// no nf_tables event tells of a device that leaves a flowtable with its end
+	if (m->nft != NULL && (change == RTNL_LINK || change == RTNL_LOST))
+		nft_kick(m->nft);
+	changed(m);
+}
+
+// A flowtable may be gone: its flows leave at once, with no need to ask for routes.
+static void flowtables_changed(void *arg)
+{
+	struct mirror *m = arg;
+
+	if (m->nft == NULL) // called from nft_create()
+		return;
+	for (uint32_t i = 0; i < m->conns.top; i++) {
+		struct conn *c = &m->conns.slot[i];
+
+		if (c->used && c->reason == NFO_R_OFFLOADED
+			&& mirror_flowtable_of(m, &c->ct, m->conf.port[c->dir[0].in_port],
+				   m->conf.port[c->dir[0].out_port])
+				   == NULL) {
+			mirror_withdraw(m, i, NFO_R_NO_FLOWTABLE);
+			m->stats.withdrawn++;
+		}
+	}
+	changed(m);
+	offer_dump(m);
+}
+
+static void closing_events(struct mirror *m)
+{
+	struct dp_event event[64];
+	unsigned int n;
+
+	do {
+		n = dp_events(event, 64);
+		for (unsigned int i = 0; i < n; i++) {
+			const uint32_t slot = event[i].cookie;
+
+			// an event may be older than the slot's present use: closing a live
+			// connection costs speed only, until the next dump
+			if (slot < m->conns.top && m->conns.slot[slot].used
+				&& m->conns.slot[slot].reason == NFO_R_OFFLOADED) {
+				mirror_withdraw(m, slot, NFO_R_CLOSING);
+				m->stats.closed++;
+			}
+		}
+	} while (n == 64);
+}
+
+static bool waits_for_change(enum nfo_reason reason)
+{
+	return reason != NFO_R_CLOSING && reason != NFO_R_IDLE;
+}
+
+static void sweep(struct mirror *m)
+{
+	unsigned int budget = MIRROR_SWEEP;
+
+	while (m->swept < m->conns.top && budget > 0) {
+		struct conn *c;
+
+		if (m->sweep >= m->conns.top)
+			m->sweep = 0;
+		c = &m->conns.slot[m->sweep];
+		if (c->used && c->generation != m->generation && waits_for_change(c->reason)) {
+			mirror_resolve(m, m->sweep);
+			budget--;
+		}
+		m->sweep++;
+		m->swept++;
+	}
+}
+
+static void tick(void *arg)
+{
+	struct mirror *m = arg;
+
+	closing_events(m);
+	sweep(m);
+	if (m->ct != NULL)
+		ct_flush(m->ct);
+	if (++m->ticks % MIRROR_TICKS_HOUSEKEEP == 0)
+		dp_housekeep();
+}
+
+// --- life ---
+
+static int start_sources(struct mirror *m)
+{
+	m->nft = nft_create(m->loop, flowtables_changed, m);
+	if (m->nft == NULL)
+		log_warning("mirror", "cannot follow nf_tables: %s", strerror(errno));
+	m->ct = ct_create(m->loop, CT_RCVBUF_BYTES, offer_event, m);
+	if (m->ct == NULL) {
+		log_warning("mirror", "cannot follow conntrack: %s; nothing will be offloaded",
+			strerror(errno));
+		return 0;
+	}
+	ct_on_gone(m->ct, offer_gone, m);
+	m->dump = loop_timer_add(m->loop, m->conf.dump_interval_ms * MS_NS, offer_dump, m);
+	m->scan = loop_timer_add(m->loop, REFRESH_STEP_MS * MS_NS, refresh_scan, m);
+	return m->dump != NULL && m->scan != NULL ? 0 : -ENOMEM;
+}
+
+struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct mirror_conf *conf)
+{
+	struct mirror *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->conf = *conf;
+	m->loop = loop;
+	m->rtnl = rtnl;
+	m->generation = 1;
+	m->round = 1;
+	m->view = (struct resolve_view){
+		.route = view_route,
+		.link = view_link,
+		.neigh = view_neigh,
+		.policy_rules = view_policy_rules,
+		.port = view_port,
+		.flowtable = view_flowtable,
+		.arg = m,
+	};
+	if (conns_init(&m->conns, conf->max_connections) < 0)
+		goto fail;
+	refresh_read_sysctls(m);
+	m->tick = loop_timer_add(loop, MIRROR_TICK_MS * MS_NS, tick, m);
+	if (m->tick == NULL || start_sources(m) < 0)
+		goto fail;
+	offer_dump(m);
+	return m;
+fail:
+	mirror_destroy(m);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void mirror_destroy(struct mirror *m)
+{
+	if (m == NULL)
+		return;
+	for (uint32_t i = 0; i < m->conns.top; i++)
+		if (m->conns.slot[i].used)
+			mirror_forget(m, i);
+	loop_timer_del(m->tick);
+	loop_timer_del(m->dump);
+	loop_timer_del(m->scan);
+	ct_destroy(m->ct);
+	nft_destroy(m->nft);
+	conns_fini(&m->conns);
+	free(m);
+}

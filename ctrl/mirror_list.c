@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The mirror as listings see it.
+#include <stdio.h>
+#include <string.h>
+
+#include "dp_api.h"
+#include "mirror_priv.h"
+
+uint32_t mirror_slots(const struct mirror *m)
+{
+	return m->conns.top;
+}
+
+static void list_flowtable(const struct mirror *m, const struct conn *c, struct mirror_flow *flow)
+{
+	const struct nft_flowtable *ft = mirror_flowtable_of(
+		m, &c->ct, m->conf.port[c->dir[0].in_port], m->conf.port[c->dir[0].out_port]);
+
+	if (ft == NULL)
+		return;
+	snprintf(flow->table, sizeof(flow->table), "%s", ft->table);
+	snprintf(flow->flowtable, sizeof(flow->flowtable), "%s", ft->name);
+}
+
+bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
+{
+	const uint64_t now = loop_now_ns(m->loop);
+	const struct conn *c;
+	uint64_t used_ns;
+
+	if (slot >= m->conns.top || !m->conns.slot[slot].used)
+		return false;
+	c = &m->conns.slot[slot];
+	*flow = (struct mirror_flow){
+		.conn = c->ct,
+		.reason = c->reason,
+		.has_path = c->has_path,
+		.age_ns = now - c->since_ns,
+	};
+	if (c->has_path) {
+		memcpy(flow->dir, c->dir, sizeof(flow->dir));
+		list_flowtable(m, c, flow);
+	}
+	mirror_counters(c, flow->counters);
+	used_ns = mirror_used_ns(c, flow->counters);
+	flow->idle_ns = now > used_ns ? now - used_ns : 0; // 'now' is this turn's
+	return true;
+}
+
+void mirror_stats(const struct mirror *m, struct mirror_stats *stats)
+{
+	*stats = m->stats;
+}
+
+unsigned int mirror_flowtables(const struct mirror *m)
+{
+	return m->conf.n_stand_in + (m->nft != NULL ? nft_list(m->nft)->n : 0);
+}
+
+const struct nft_flowtable *mirror_flowtable(const struct mirror *m, unsigned int i)
+{
+	if (i < m->conf.n_stand_in)
+		return &m->conf.stand_in[i];
+	return &nft_list(m->nft)->list[i - m->conf.n_stand_in];
+}
+
+const char *mirror_nft_unsupported(const struct mirror *m)
+{
+	return m->nft != NULL ? nft_unsupported(m->nft) : "nf_tables cannot be followed";
+}
+
+bool mirror_ct_stats(const struct mirror *m, struct ct_stats *stats)
+{
+	if (m->ct == NULL)
+		return false;
+	ct_stats(m->ct, stats);
+	return true;
+}

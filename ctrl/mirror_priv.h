@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What mirror.c (the state of connections), offer.c (which connections conntrack offers) and
+// refresh.c (use: timeouts, idleness) share.
+#pragma once
+
+#include "conn.h"
+#include "loop.h"
+#include "mirror.h"
+#include "nft.h"
+#include "resolve.h"
+
+enum {
+	MIRROR_TICK_MS = 10,         // events of workers, retries
+	MIRROR_TICKS_HOUSEKEEP = 10, // ticks between dp_housekeep()
+	MIRROR_SWEEP = 512,          // connections resolved again in a tick
+	MIRROR_FILTERS = 1 + 16,     // dumps of a round: the OFFLOAD bit, each stand-in's mark
+};
+
+struct mirror {
+	struct mirror_conf conf;
+	struct loop *loop;
+	struct rtnl *rtnl;
+	struct nft *nft;
+	struct ct *ct; // NULL: no conntrack
+	struct resolve_view view;
+	struct conns conns;
+	struct mirror_stats stats;
+	struct loop_timer *tick, *dump, *scan;
+	uint32_t generation; // of everything that resolve() looks at
+	uint32_t sweep;      // next slot to resolve again if its generation is old
+	uint32_t swept;      // slots looked at since the last change
+	unsigned int ticks;
+	// dumps of conntrack
+	uint32_t round; // counts completed rounds of dumps + 1
+	struct ct_filter filter[MIRROR_FILTERS];
+	unsigned int n_filters, next_filter;
+	uint64_t round_start_ns;
+	bool dump_again; // messages were lost
+	// refresh.c
+	uint32_t scan_next;
+	uint32_t tcp_established_s, udp_stream_s, udp_s, flow_tcp_s, flow_udp_s;
+};
+
+// mirror.c
+// Tries to put it into the dataplane, or to bring what is there up to date.
+void mirror_resolve(struct mirror *m, uint32_t slot);
+// Out of the dataplane, for 'reason'; it stays known.
+void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason);
+// Out of the dataplane and forgotten.
+void mirror_forget(struct mirror *m, uint32_t slot);
+// Of each direction, over all its times in the dataplane. 'counters' may be c->done.
+void mirror_counters(const struct conn *c, struct nfo_counters counters[2]);
+// When it was used last: its last packet here, or the start of its present state.
+uint64_t mirror_used_ns(const struct conn *c, const struct nfo_counters counters[2]);
+// The flowtable that may hold 'conn' between interfaces 'a' and 'b'. Conntrack does not tell which
+// one does, so any that lists both is taken for it. NULL if none does.
+const struct nft_flowtable *mirror_flowtable_of(
+	const struct mirror *m, const struct ct_conn *conn, const char *a, const char *b);
+
+// offer.c
+void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn);
+void offer_gone(void *arg, const struct nfo_tuple *orig, uint16_t zone);
+// Starts a round of dumps if none is under way.
+void offer_dump(void *arg);
+// The stand-in whose mark selects 'conn', or NULL.
+const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn);
+
+// refresh.c: a timer of REFRESH_STEP_MS that walks all slots in REFRESH_PERIOD_MS.
+enum { REFRESH_STEP_MS = 500, REFRESH_PERIOD_MS = 10000 };
+void refresh_scan(void *arg);
+void refresh_read_sysctls(struct mirror *m);
+// The seconds that conntrack itself would set at a packet of this connection.
+uint32_t refresh_timeout(const struct mirror *m, const struct conn *c);

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// libmnl rather than libnftnl reads what the kernel sends: nftnl_flowtable_nlmsg_parse() ends the
+// process on an attribute it finds malformed, and refuses NFTA_DEVICE_PREFIX.
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "nft.h"
+#include "nl.h"
+
+enum {
+	DEVICE_NAME = NFTA_DEVICE_NAME,
+	DEVICE_PREFIX = 2,     // NFTA_DEVICE_PREFIX, Linux 6.19
+	NFT_MAX_DEVICES = 256, // NFT_NETDEVICE_MAX
+};
+
+static bool device_name(const struct nlattr *attr, char name[NFO_NAME_LEN])
+{
+	uint16_t type = mnl_attr_get_type(attr);
+
+	if (type == DEVICE_NAME)
+		return nl_get_name(attr, name, NFO_NAME_LEN);
+	if (type == DEVICE_PREFIX && nl_get_name(attr, name, NFO_NAME_LEN - 1)) {
+		strcat(name, "*");
+		return true;
+	}
+	return false;
+}
+
+static unsigned int count_attrs(const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+	unsigned int n = 0;
+
+	mnl_attr_for_each_nested(attr, nest) n++;
+	return n < NFT_MAX_DEVICES ? n : NFT_MAX_DEVICES;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+// The kernel's order of devices says nothing; sorted ones make equal lists equal.
+static int decode_devices(const struct nlattr *nest, struct nft_flowtable *ft)
+{
+	const struct nlattr *attr;
+	unsigned int max;
+
+	if (!nest || (max = count_attrs(nest)) == 0)
+		return 0;
+	ft->devices = calloc(max, sizeof(*ft->devices));
+	if (!ft->devices)
+		return -ENOMEM;
+	mnl_attr_for_each_nested(attr,
+		nest) if (ft->n_devices < max && device_name(attr, ft->devices[ft->n_devices]))
+		ft->n_devices++;
+	qsort(ft->devices, ft->n_devices, sizeof(*ft->devices), compare_names);
+	return 0;
+}
+
+static int decode_hook(const struct nlattr *nest, struct nft_flowtable *ft)
+{
+	const struct nlattr *tb[NFTA_FLOWTABLE_HOOK_MAX + 1];
+	uint32_t priority;
+
+	nl_parse_nested(nest, tb, NFTA_FLOWTABLE_HOOK_MAX);
+	nl_get_be32(tb[NFTA_FLOWTABLE_HOOK_NUM], &ft->hook);
+	if (nl_get_be32(tb[NFTA_FLOWTABLE_HOOK_PRIORITY], &priority))
+		ft->priority = (int32_t)priority;
+	return decode_devices(tb[NFTA_FLOWTABLE_HOOK_DEVS], ft);
+}
+
+static uint64_t get_handle(const struct nlattr *attr)
+{
+	uint64_t be;
+
+	return nl_get(attr, &be, sizeof(be)) ? be64toh(be) : 0;
+}
+
+int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft)
+{
+	const struct nlattr *tb[NFTA_FLOWTABLE_MAX + 1];
+	struct nft_flowtable out = {0};
+	const struct nfgenmsg *nfg;
+	int err;
+
+	if (!nl_has_header(nlh, sizeof(*nfg)))
+		return -EBADMSG;
+	nfg = mnl_nlmsg_get_payload(nlh);
+	nl_parse(nlh, sizeof(*nfg), tb, NFTA_FLOWTABLE_MAX);
+	if (!nl_get_name(tb[NFTA_FLOWTABLE_TABLE], out.table, sizeof(out.table))
+		|| !nl_get_name(tb[NFTA_FLOWTABLE_NAME], out.name, sizeof(out.name)))
+		return -EBADMSG;
+	out.family = nfg->nfgen_family;
+	nl_get_be32(tb[NFTA_FLOWTABLE_USE], &out.use);
+	nl_get_be32(tb[NFTA_FLOWTABLE_FLAGS], &out.flags);
+	out.handle = get_handle(tb[NFTA_FLOWTABLE_HANDLE]);
+	err = decode_hook(tb[NFTA_FLOWTABLE_HOOK], &out);
+	if (err)
+		return err;
+	*ft = out;
+	return 0;
+}
+
+void nft_flowtable_fini(struct nft_flowtable *ft)
+{
+	free(ft->devices);
+	ft->devices = NULL;
+	ft->n_devices = 0;
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Which connections conntrack offers: those with IPS_OFFLOAD (the kernel put them into a flowtable)
+// and those that the mark of a stand-in selects. Events tell most of it at once; the rest (a flow
+// that enters a flowtable late sends no event) is found by rounds of filtered dumps.
+#include <errno.h>
+#include <string.h>
+
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+
+#include "log.h"
+#include "mirror_priv.h"
+
+// After FIN or RST, how old a dump's start must be to be believed again: the kernel's flowtable
+// removes such a flow at its next second.
+#define CLOSE_HOLD_NS 2000000000ull
+
+const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn)
+{
+	for (unsigned int i = 0; i < m->conf.n_stand_in; i++) {
+		const struct nft_flowtable *ft = &m->conf.stand_in[i];
+
+		if ((conn->mark & ft->mark_mask) == ft->mark_value)
+			return ft;
+	}
+	return NULL;
+}
+
+// A stand-in takes what a flowtable would: TCP that is established and assured, UDP that was
+// answered.
+static bool stand_in_accepts(const struct mirror *m, const struct ct_conn *conn)
+{
+	const uint32_t need = conn->orig.proto == NFO_TCP ? IPS_CONFIRMED | IPS_ASSURED
+							  : IPS_CONFIRMED | IPS_SEEN_REPLY;
+
+	if ((conn->status & need) != need || (conn->status & IPS_DYING))
+		return false;
+	// an event without the state may belong to a closing connection: a dump will tell
+	if (conn->orig.proto == NFO_TCP && conn->tcp_state != TCP_CONNTRACK_ESTABLISHED)
+		return false;
+	return offer_stand_in(m, conn) != NULL;
+}
+
+static bool offered(const struct mirror *m, const struct ct_conn *conn)
+{
+	return (conn->status & IPS_OFFLOAD) || stand_in_accepts(m, conn);
+}
+
+static void take_up(struct mirror *m, const struct ct_conn *conn)
+{
+	const uint32_t slot = conns_add(&m->conns, conn);
+
+	if (slot == CONN_NONE) {
+		m->stats.refused++;
+		return;
+	}
+	m->stats.offered++;
+	m->stats.connections++;
+	m->stats.by_reason[NFO_R_NEW]++;
+	m->conns.slot[slot].round = m->round;
+	m->conns.slot[slot].since_ns = loop_now_ns(m->loop);
+	mirror_resolve(m, slot);
+}
+
+// May a connection that we took out for 'reason' come back, now that 'conn' is offered?
+static bool may_return(const struct mirror *m, const struct conn *c, enum ct_event event,
+	const struct ct_conn *conn)
+{
+	switch (c->reason) {
+	case NFO_R_CLOSING:
+		return event == CT_EVENT_DUMP && m->round_start_ns > c->since_ns + CLOSE_HOLD_NS;
+	case NFO_R_IDLE:
+		// the kernel's flowtable has taken it again, or conntrack saw a packet
+		return (conn->status & IPS_OFFLOAD) || conn->timeout_s > c->ct.timeout_s;
+	default:
+		return true;
+	}
+}
+
+static bool tcp_ended(const struct ct_conn *conn)
+{
+	return conn->orig.proto == NFO_TCP && conn->tcp_state != CT_TCP_STATE_ABSENT
+	       && conn->tcp_state > TCP_CONNTRACK_ESTABLISHED;
+}
+
+// What these lack comes with a change of links, neighbours or flowtables, which leads to another
+// try by itself; the others are tried again whenever they are offered.
+static bool waits_for_rtnl(enum nfo_reason reason)
+{
+	return reason == NFO_R_NOT_PORT || reason == NFO_R_NO_NEIGHBOUR || reason == NFO_R_LINK_DOWN
+	       || reason == NFO_R_ENSLAVED || reason == NFO_R_NO_FLOWTABLE
+	       || reason == NFO_R_POLICY_RULE;
+}
+
+static void still_offered(
+	struct mirror *m, uint32_t slot, enum ct_event event, const struct ct_conn *conn)
+{
+	struct conn *c = &m->conns.slot[slot];
+	const bool back = may_return(m, c, event, conn);
+
+	c->round = m->round;
+	c->ct = *conn;
+	if (!back || c->reason == NFO_R_OFFLOADED)
+		return;
+	if (c->generation != m->generation || !waits_for_rtnl(c->reason))
+		mirror_resolve(m, slot);
+}
+
+static void known(struct mirror *m, uint32_t slot, enum ct_event event, const struct ct_conn *conn)
+{
+	struct conn *c = &m->conns.slot[slot];
+
+	if (conn->id != 0 && c->ct.id != 0 && conn->id != c->ct.id) {
+		mirror_forget(m, slot); // the tuple is used again
+		m->stats.ended++;
+		if (offered(m, conn))
+			take_up(m, conn);
+		return;
+	}
+	if (tcp_ended(conn) && c->reason == NFO_R_OFFLOADED) {
+		mirror_withdraw(m, slot, NFO_R_CLOSING);
+		m->stats.closed++;
+	} else if (offered(m, conn)) {
+		still_offered(m, slot, event, conn);
+	}
+	// not offered any more: by itself no reason to stop. The bit clears when the kernel's own
+	// entry starves; conntrack's entry is what must live.
+}
+
+static void ended(struct mirror *m, const struct ct_conn *conn)
+{
+	const uint32_t slot = conns_find(&m->conns, &conn->orig, conn->zone);
+
+	if (slot == CONN_NONE
+		|| (conn->id != 0 && m->conns.slot[slot].ct.id != 0
+			&& conn->id != m->conns.slot[slot].ct.id))
+		return;
+	mirror_forget(m, slot);
+	m->stats.ended++;
+}
+
+void offer_gone(void *arg, const struct nfo_tuple *orig, uint16_t zone)
+{
+	struct mirror *m = arg;
+	const uint32_t slot = conns_find(&m->conns, orig, zone);
+
+	if (slot == CONN_NONE)
+		return;
+	mirror_forget(m, slot);
+	m->stats.ended++;
+}
+
+static void next_dump(struct mirror *m)
+{
+	while (m->next_filter < m->n_filters)
+		if (ct_dump(m->ct, &m->filter[m->next_filter++]) == 0)
+			return;
+	m->n_filters = 0;
+	m->round++;
+	if (m->dump_again) {
+		m->dump_again = false;
+		offer_dump(m);
+	}
+}
+
+void offer_dump(void *arg)
+{
+	struct mirror *m = arg;
+
+	if (m->ct == NULL || m->n_filters != 0)
+		return;
+	m->next_filter = 0;
+	m->round_start_ns = loop_now_ns(m->loop);
+	if (m->nft != NULL && nft_list(m->nft)->n > 0)
+		m->filter[m->n_filters++] = (struct ct_filter){
+			.status_value = IPS_OFFLOAD,
+			.status_mask = IPS_OFFLOAD,
+		};
+	for (unsigned int i = 0; i < m->conf.n_stand_in && m->n_filters < MIRROR_FILTERS; i++)
+		m->filter[m->n_filters++] = (struct ct_filter){
+			.mark_value = m->conf.stand_in[i].mark_value,
+			.mark_mask = m->conf.stand_in[i].mark_mask,
+		};
+	next_dump(m);
+}
+
+static void lost(struct mirror *m)
+{
+	static struct log_limit limit;
+	unsigned int missed;
+
+	if (log_ratelimit(&limit, 1, &missed))
+		log_warning("mirror", "conntrack messages were lost; reading it again");
+	m->dump_again = true;
+	offer_dump(m);
+}
+
+void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn)
+{
+	struct mirror *m = arg;
+	uint32_t slot;
+
+	switch (event) {
+	case CT_EVENT_DUMP_END:
+		next_dump(m);
+		return;
+	case CT_EVENT_LOST:
+		lost(m);
+		return;
+	case CT_EVENT_DESTROY:
+		ended(m, conn);
+		return;
+	default:
+		break;
+	}
+	slot = conns_find(&m->conns, &conn->orig, conn->zone);
+	if (slot != CONN_NONE)
+		known(m, slot, event, conn);
+	else if (offered(m, conn))
+		take_up(m, conn);
+}

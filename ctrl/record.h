@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// JSON records of the control socket, made of the mirror's and the dataplane's values.
+// docs/socket.md documents every field; a change there is a change of the protocol. Each returns a
+// new reference, NULL without memory. Pure but for record_stats().
+#pragma once
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "dp_api.h"
+#include "mirror.h"
+
+// Names of the dataplane's ports by index, "" for none.
+struct record_names {
+	char port[NFO_MAX_PORTS][NFO_NAME_LEN];
+};
+
+// 'ft' is the flow's flowtable where it is known, or NULL.
+json_t *record_flow(const struct mirror_flow *flow, const struct nft_flowtable *ft,
+	const struct record_names *names, uint64_t now_ns);
+json_t *record_flowtable(const struct nft_flowtable *ft);
+json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats);
+json_t *record_worker(const struct dp_worker_stats *stats);
+// Asks the mirror and the dataplane. Control thread only.
+json_t *record_stats(const struct mirror *mirror);

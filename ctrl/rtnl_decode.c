@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <string.h>
+
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include "nl.h"
+#include "rtnl.h"
+
+enum {
+	NUD_VALID_STATES =
+		NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY,
+	LOWER_UP = 1 << 16, // IFF_LOWER_UP; its header quarrels with net/if.h
+
+	// Of newer kernels: rules that look at the DSCP or the flow label.
+	RULE_DSCP = 25,
+	RULE_FLOWLABEL = 26,
+	RULE_MAX = RULE_FLOWLABEL,
+};
+
+static size_t addr_bytes(uint8_t family)
+{
+	return family == NFO_IPV4 ? 4 : 16;
+}
+
+static bool get_addr(const struct nlattr *attr, uint8_t family, union nfo_addr *addr)
+{
+	return nl_get(attr, addr->bytes, addr_bytes(family));
+}
+
+static bool is_ip(uint8_t family)
+{
+	return family == NFO_IPV4 || family == NFO_IPV6;
+}
+
+static bool get_mac(const struct nlattr *attr, uint8_t mac[NFO_ETH_ALEN])
+{
+	if (!attr || mnl_attr_get_payload_len(attr) != NFO_ETH_ALEN)
+		return false;
+	return nl_get(attr, mac, NFO_ETH_ALEN);
+}
+
+static void decode_kind(const struct nlattr *linkinfo, struct rtnl_link *link)
+{
+	const struct nlattr *tb[IFLA_INFO_MAX + 1];
+
+	nl_parse_nested(linkinfo, tb, IFLA_INFO_MAX);
+	nl_get_name(tb[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
+}
+
+// Messages of other families (a bridge tells of its ports so) and partial ones (of wireless events)
+// are no links: -EBADMSG.
+int rtnl_decode_link(const struct nlmsghdr *nlh, struct rtnl_link *link)
+{
+	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct ifinfomsg *ifi;
+	struct rtnl_link out = {0};
+	uint8_t carrier;
+
+	if (!nl_has_header(nlh, sizeof(*ifi)))
+		return -EBADMSG;
+	ifi = mnl_nlmsg_get_payload(nlh);
+	nl_parse(nlh, sizeof(*ifi), tb, IFLA_MAX);
+	if (ifi->ifi_family != AF_UNSPEC || ifi->ifi_index <= 0
+		|| !nl_get_name(tb[IFLA_IFNAME], out.name, sizeof(out.name))
+		|| !nl_get(tb[IFLA_MTU], &out.mtu, sizeof(out.mtu)))
+		return -EBADMSG;
+	out.ifindex = ifi->ifi_index;
+	nl_get(tb[IFLA_MASTER], &out.master, sizeof(out.master));
+	get_mac(tb[IFLA_ADDRESS], out.mac);
+	out.up = ifi->ifi_flags & IFF_UP;
+	if (nl_get(tb[IFLA_CARRIER], &carrier, sizeof(carrier)))
+		out.carrier = carrier;
+	else
+		out.carrier = ifi->ifi_flags & LOWER_UP;
+	decode_kind(tb[IFLA_LINKINFO], &out);
+	*link = out;
+	return 0;
+}
+
+// Entries of a bridge's FDB come in the same messages, and proxy entries: -EBADMSG.
+int rtnl_decode_neigh(const struct nlmsghdr *nlh, struct rtnl_neigh *neigh)
+{
+	const struct nlattr *tb[NDA_MAX + 1];
+	const struct ndmsg *ndm;
+	struct rtnl_neigh out = {0};
+
+	if (!nl_has_header(nlh, sizeof(*ndm)))
+		return -EBADMSG;
+	ndm = mnl_nlmsg_get_payload(nlh);
+	nl_parse(nlh, sizeof(*ndm), tb, NDA_MAX);
+	if (!is_ip(ndm->ndm_family) || ndm->ndm_ifindex <= 0 || (ndm->ndm_flags & NTF_PROXY)
+		|| !get_addr(tb[NDA_DST], ndm->ndm_family, &out.addr))
+		return -EBADMSG;
+	out.ifindex = ndm->ndm_ifindex;
+	out.family = ndm->ndm_family;
+	out.valid = get_mac(tb[NDA_LLADDR], out.mac) && (ndm->ndm_state & NUD_VALID_STATES);
+	if (!out.valid)
+		memset(out.mac, 0, sizeof(out.mac));
+	*neigh = out;
+	return 0;
+}
+
+static bool get_via(const struct nlattr *attr, struct rtnl_route *route)
+{
+	uint8_t raw[sizeof(uint16_t) + sizeof(union nfo_addr)] = {0};
+	uint16_t family;
+	size_t bytes;
+
+	if (!nl_get(attr, &family, sizeof(family)) || !is_ip((uint8_t)family))
+		return false;
+	bytes = sizeof(family) + addr_bytes((uint8_t)family);
+	if (!nl_get(attr, raw, bytes))
+		return false;
+	route->gateway_family = (uint8_t)family;
+	memcpy(&route->gateway, raw + sizeof(family), sizeof(route->gateway));
+	return true;
+}
+
+static void decode_mtu(const struct nlattr *metrics, struct rtnl_route *route)
+{
+	const struct nlattr *tb[RTAX_MAX + 1];
+
+	nl_parse_nested(metrics, tb, RTAX_MAX);
+	nl_get(tb[RTAX_MTU], &route->mtu, sizeof(route->mtu));
+}
+
+int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route)
+{
+	const struct nlattr *tb[RTA_MAX + 1];
+	const struct rtmsg *rtm;
+	struct rtnl_route out = {0};
+
+	if (!nl_has_header(nlh, sizeof(*rtm)))
+		return -EBADMSG;
+	rtm = mnl_nlmsg_get_payload(nlh);
+	if (!is_ip(rtm->rtm_family))
+		return -EBADMSG;
+	nl_parse(nlh, sizeof(*rtm), tb, RTA_MAX);
+	nl_get(tb[RTA_OIF], &out.oif, sizeof(out.oif));
+	out.type = rtm->rtm_type;
+	if (get_addr(tb[RTA_GATEWAY], rtm->rtm_family, &out.gateway))
+		out.gateway_family = rtm->rtm_family;
+	else if (!get_via(tb[RTA_VIA], &out))
+		get_addr(tb[RTA_DST], rtm->rtm_family, &out.gateway);
+	decode_mtu(tb[RTA_METRICS], &out);
+	*route = out;
+	return 0;
+}
+
+int rtnl_decode_rule(const struct nlmsghdr *nlh, uint8_t *family, bool *uses_mark_or_tos)
+{
+	const struct nlattr *tb[RULE_MAX + 1];
+	const struct fib_rule_hdr *rule;
+	uint32_t mark = 0, mask = 0;
+
+	if (!nl_has_header(nlh, sizeof(*rule)))
+		return -EBADMSG;
+	rule = mnl_nlmsg_get_payload(nlh);
+	if (!is_ip(rule->family))
+		return -EBADMSG;
+	nl_parse(nlh, sizeof(*rule), tb, RULE_MAX);
+	nl_get(tb[FRA_FWMARK], &mark, sizeof(mark));
+	nl_get(tb[FRA_FWMASK], &mask, sizeof(mask));
+	*family = rule->family;
+	*uses_mark_or_tos = mark || mask || rule->tos || tb[RULE_DSCP] || tb[RULE_FLOWLABEL];
+	return 0;
+}

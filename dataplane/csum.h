@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Internet checksum updates by delta (RFC 1624, equation 3: HC' = ~(~HC + ~m + m')).
+//
+// A delta is the one's complement sum of ~old and new over all 16-bit words that change; sums are
+// the same in either byte order (RFC 1071), so words are added as they lie in memory. The results
+// agree bit for bit with csum_replace4() and ip_decrease_ttl() of the kernel, zeros included: a
+// delta that comes from a change is never 0, and then neither side yields 0xffff. Delta 0 says
+// "nothing changes" and leaves the field alone.
+#pragma once
+
+#include <stdint.h>
+
+static inline uint16_t csum_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static inline uint32_t csum_delta16(uint16_t old, uint16_t new)
+{
+	return (uint32_t)(uint16_t)~old + new;
+}
+
+static inline uint32_t csum_delta32(uint32_t old, uint32_t new)
+{
+	return csum_delta16((uint16_t)old, (uint16_t) new)
+	       + csum_delta16((uint16_t)(old >> 16), (uint16_t)(new >> 16));
+}
+
+static inline uint16_t csum_apply(uint16_t csum, uint16_t delta)
+{
+	uint32_t sum = (uint32_t)(uint16_t)~csum + delta;
+
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+}
+
+// True if the 20-byte IPv4 header at 'header' sums to all ones. 2-byte aligned.
+static inline int csum_ipv4_valid(const void *header)
+{
+	const uint16_t *word = header;
+	uint32_t sum = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += word[i];
+	return csum_fold(sum) == 0xffff;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// dp_api.h: the control thread's view.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+
+#include "dp.h"
+#include "rewrite.h"
+
+unsigned int dp_ports(void)
+{
+	return dp.ports.n;
+}
+
+int dp_port_info(unsigned int i, struct dp_port_info *info)
+{
+	const struct port *port = &dp.ports.port[i];
+	struct rte_eth_link link = {0};
+	struct rte_eth_dev_info twin;
+
+	if (i >= dp.ports.n)
+		return -ENOENT;
+	*info = (struct dp_port_info){
+		.mtu = port->mtu,
+		.rx_queues = port->rx_queues,
+		.tx_queues = (uint16_t)dp.n_workers,
+	};
+	snprintf(info->name, sizeof(info->name), "%s", port->conf->name);
+	snprintf(info->device, sizeof(info->device), "%s", port->conf->device);
+	snprintf(info->driver, sizeof(info->driver), "%s", port->driver);
+	if (rte_eth_dev_info_get(port->twin, &twin) == 0)
+		snprintf(info->twin_driver, sizeof(info->twin_driver), "%s", twin.driver_name);
+	memcpy(info->mac, &port->mac, sizeof(info->mac));
+	if (rte_eth_link_get_nowait(port->wire, &link) == 0) {
+		info->link_up = link.link_status == RTE_ETH_LINK_UP;
+		info->link_mbps =
+			link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	}
+	return 0;
+}
+
+static void add_worker_port(const struct worker_port *count, struct dp_port_stats *stats)
+{
+	stats->offloaded_packets += count->offloaded_packets;
+	stats->offloaded_bytes += count->offloaded_bytes;
+	stats->punted_packets += count->punted_packets;
+	stats->injected_packets += count->injected_packets;
+	stats->tx_dropped += count->tx_dropped;
+	stats->twin_dropped += count->twin_dropped;
+}
+
+int dp_port_stats(unsigned int i, struct dp_port_stats *stats)
+{
+	struct rte_eth_stats eth;
+	int ret;
+
+	if (i >= dp.ports.n)
+		return -ENOENT;
+	ret = rte_eth_stats_get(dp.ports.port[i].wire, &eth);
+	if (ret != 0)
+		return ret;
+	*stats = (struct dp_port_stats){
+		.rx_packets = eth.ipackets,
+		.rx_bytes = eth.ibytes,
+		.rx_missed = eth.imissed,
+		.rx_errors = eth.ierrors,
+		.rx_nombuf = eth.rx_nombuf,
+		.tx_packets = eth.opackets,
+		.tx_bytes = eth.obytes,
+		.tx_errors = eth.oerrors,
+	};
+	for (unsigned int w = 0; w < dp.n_workers; w++)
+		add_worker_port(&dp.workers[w].count[i], stats);
+	return 0;
+}
+
+int dp_port_set_mtu(unsigned int i, uint16_t mtu)
+{
+	return i < dp.ports.n ? port_set_mtu(&dp.ports, &dp.ports.port[i], mtu) : -ENOENT;
+}
+
+int dp_port_set_mac(unsigned int i, const uint8_t mac[NFO_ETH_ALEN])
+{
+	return i < dp.ports.n ? port_set_mac(&dp.ports.port[i], mac) : -ENOENT;
+}
+
+unsigned int dp_workers(void)
+{
+	return dp.n_workers;
+}
+
+int dp_worker_stats(unsigned int i, struct dp_worker_stats *stats)
+{
+	const struct worker *w = &dp.workers[i];
+
+	if (i >= dp.n_workers)
+		return -ENOENT;
+	*stats = (struct dp_worker_stats){
+		.lcore = w->lcore,
+		.rx_queues = w->n_wire,
+		.busy_polls = w->busy_polls,
+		.idle_polls = w->idle_polls,
+		.packets = w->packets,
+		.offloaded = w->offloaded,
+		.busy_cycles = w->busy_cycles,
+	};
+	memcpy(stats->punts, w->punts, sizeof(stats->punts));
+	return 0;
+}
+
+void dp_table_stats(struct dp_table_stats *stats)
+{
+	table_stats(dp.table, stats);
+}
+
+static bool flow_valid(const struct nfo_flow *flow)
+{
+	const struct nfo_tuple *t = &flow->match;
+
+	return t->family == NFO_IPV4 && (t->proto == NFO_TCP || t->proto == NFO_UDP)
+	       && flow->in_port < dp.ports.n && flow->out_port < dp.ports.n;
+}
+
+int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, uint32_t *idx)
+{
+	struct table_entry entry;
+
+	if (!flow_valid(flow))
+		return -EINVAL;
+	rewrite_entry(flow, &entry);
+	return table_add(dp.table, &entry, sibling, cookie, idx);
+}
+
+int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
+{
+	struct table_entry entry;
+
+	if (!flow_valid(flow))
+		return -EINVAL;
+	rewrite_entry(flow, &entry);
+	return table_replace(dp.table, &entry, idx);
+}
+
+void dp_flow_del(uint32_t idx)
+{
+	table_del(dp.table, idx);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
+{
+	const uint16_t now = (uint16_t)((rte_rdtsc() - dp.tick_start) / dp.tick_cycles);
+	uint16_t tick, age_s;
+
+	table_counters(dp.table, idx, &counters->packets, &counters->bytes, &tick);
+	// a worker may be a tick ahead of this reading
+	age_s = (uint16_t)(now - tick) == UINT16_MAX ? 0 : (uint16_t)(now - tick);
+	counters->used_ns = counters->packets != 0 ? now_ns() - age_s * NS_PER_S : 0;
+}
+
+unsigned int dp_events(struct dp_event *events, unsigned int n)
+{
+	unsigned int got = 0;
+	uint32_t cookie;
+
+	while (got < n && rte_ring_dequeue_elem(dp.events, &cookie, sizeof(cookie)) == 0)
+		events[got++].cookie = cookie;
+	return got;
+}
+
+static void report_closing(uint32_t cookie)
+{
+	rte_ring_enqueue_elem(dp.events, &cookie, sizeof(cookie));
+}
+
+void dp_housekeep(void)
+{
+	const uint32_t n = dp.table->n_entries, step = n / 64 + 1;
+
+	table_reclaim(dp.table);
+	table_fold(dp.table, dp.fold_next, dp.fold_next + step, report_closing);
+	dp.fold_next = dp.fold_next + step < n ? dp.fold_next + step : 0;
+}

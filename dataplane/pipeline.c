@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The burst: parse and hash -> compare signatures -> verify keys -> rewrite, each stage over all
+// packets so that the cache misses of one stage overlap.
+#include "parse.h"
+#include "rewrite.h"
+#include "table_read.h"
+#include "worker.h"
+
+struct burst {
+	unsigned int n_lookups;
+	uint8_t lookup[WORKER_VECTOR];       // packets to look up, in order
+	uint8_t verdict[WORKER_VECTOR];      // enum nfo_punt or PARSE_OK, by packet
+	struct table_key key[WORKER_VECTOR]; // these by lookup
+	const struct table_bucket *bucket[WORKER_VECTOR];
+	uint16_t sig[WORKER_VECTOR];
+	uint32_t hits[WORKER_VECTOR];
+	uint32_t idx[WORKER_VECTOR];
+};
+
+static inline void punt(struct worker *w, struct rte_mbuf *m, uint16_t port, enum nfo_punt reason)
+{
+	w->punts[reason]++;
+	w->count[port].punted_packets++;
+	worker_put(&w->to_twin[port], m);
+}
+
+static inline void stage_parse(struct worker *w, struct burst *b, struct rte_mbuf **packets,
+	const uint16_t *in_port, unsigned int n)
+{
+	enum { AHEAD = 4 };
+
+	b->n_lookups = 0;
+	for (unsigned int i = 0; i < n && i < AHEAD; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
+	for (unsigned int i = 0; i < n; i++) {
+		const unsigned int l = b->n_lookups;
+		uint64_t hash;
+
+		if (i + AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(packets[i + AHEAD], void *));
+		b->verdict[i] = parse_frame(
+			packets[i], &w->ports->port[in_port[i]].mac, in_port[i], &b->key[l]);
+		if (unlikely(b->verdict[i] != PARSE_OK && b->verdict[i] != NFO_P_TCP_FLAGS))
+			continue;
+		hash = table_hash(w->table, &b->key[l]);
+		b->sig[l] = table_sig(hash);
+		b->bucket[l] = table_bucket(w->table, hash);
+		rte_prefetch0(b->bucket[l]);
+		b->lookup[l] = (uint8_t)i;
+		b->n_lookups++;
+	}
+}
+
+static inline void stage_candidates(const struct worker *w, struct burst *b)
+{
+	for (unsigned int l = 0; l < b->n_lookups; l++) {
+		const uint32_t hits = table_candidates(b->bucket[l], b->sig[l]);
+
+		b->hits[l] = hits;
+		if (likely(hits != 0)) {
+			const unsigned int slot = (unsigned int)__builtin_ctz(hits);
+
+			rte_prefetch0(&w->table->entries[table_slot_idx(b->bucket[l], slot)]);
+		}
+	}
+}
+
+static inline void stage_verify(const struct worker *w, struct burst *b)
+{
+	for (unsigned int l = 0; l < b->n_lookups; l++)
+		b->idx[l] = table_verify(w->table, b->bucket[l], b->hits[l], b->sig[l], &b->key[l]);
+}
+
+// The connection ends: both directions go to the kernel from this packet on, and control is told.
+static void flow_close(struct worker *w, uint32_t idx)
+{
+	struct table *t = w->table;
+	const uint32_t sibling = __atomic_load_n(&t->cold[idx].sibling, __ATOMIC_ACQUIRE);
+	uint32_t cookie = t->cold[idx].cookie;
+
+	if (t->entries[idx].state == FLOW_CLOSING)
+		return;
+	__atomic_store_n(&t->entries[idx].state, FLOW_CLOSING, __ATOMIC_RELEASE);
+	if (sibling != DP_FLOW_NONE)
+		__atomic_store_n(&t->entries[sibling].state, FLOW_CLOSING, __ATOMIC_RELEASE);
+	if (rte_ring_enqueue_elem(w->events, &cookie, sizeof(cookie)) != 0)
+		w->events_lost++; // table_fold() finds it
+}
+
+static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, uint32_t bytes)
+{
+	const uint8_t me = (uint8_t)(w->id + 1);
+	uint8_t nobody = 0;
+
+	if (unlikely(e->used_tick != w->tick))
+		e->used_tick = w->tick;
+	if (unlikely(e->owner != me)
+		&& !(e->owner == nobody
+			&& __atomic_compare_exchange_n(&e->owner, &nobody, me, false,
+				__ATOMIC_RELAXED, __ATOMIC_RELAXED))) {
+		w->table->foreign[w->id][idx].packets++;
+		w->table->foreign[w->id][idx].bytes += bytes;
+		return;
+	}
+	e->packets++;
+	e->bytes += bytes;
+}
+
+static inline enum nfo_punt flow_verdict(
+	struct worker *w, struct rte_mbuf *m, uint32_t idx, enum nfo_punt parsed)
+{
+	const struct table_entry *e = &w->table->entries[idx];
+
+	if (unlikely(parsed == NFO_P_TCP_FLAGS)) {
+		if (parse_tcp_ends(m))
+			flow_close(w, idx);
+		return NFO_P_TCP_FLAGS;
+	}
+	if (unlikely(__atomic_load_n(&e->state, __ATOMIC_RELAXED) != FLOW_FORWARD))
+		return NFO_P_CLOSING;
+	if (unlikely(m->pkt_len - sizeof(struct rte_ether_hdr) > e->mtu))
+		return NFO_P_MTU;
+	return PARSE_OK;
+}
+
+static inline void forward(struct worker *w, struct rte_mbuf *m, uint16_t port, uint32_t idx)
+{
+	struct table_entry *e = &w->table->entries[idx];
+	const uint32_t bytes = m->pkt_len - (uint32_t)sizeof(struct rte_ether_hdr);
+
+	rewrite_frame(m, e);
+	count(w, e, idx, bytes);
+	w->count[port].offloaded_packets++;
+	w->count[port].offloaded_bytes += bytes;
+	w->offloaded++;
+	worker_put(&w->to_wire[e->out_port], m);
+}
+
+void pipeline_burst(
+	struct worker *w, struct rte_mbuf **packets, const uint16_t *in_port, unsigned int n)
+{
+	struct burst b;
+	unsigned int l = 0;
+
+	stage_parse(w, &b, packets, in_port, n);
+	stage_candidates(w, &b);
+	stage_verify(w, &b);
+	for (unsigned int i = 0; i < n; i++) {
+		enum nfo_punt verdict = b.verdict[i];
+		uint32_t idx = DP_FLOW_NONE;
+
+		if (likely(l < b.n_lookups && b.lookup[l] == i)) {
+			idx = b.idx[l++];
+			if (idx != DP_FLOW_NONE)
+				verdict = flow_verdict(w, packets[i], idx, verdict);
+			else if (verdict == PARSE_OK)
+				verdict = NFO_P_MISS;
+		}
+		if (likely(verdict == PARSE_OK))
+			forward(w, packets[i], in_port[i], idx);
+		else
+			punt(w, packets[i], in_port[i], verdict);
+	}
+}

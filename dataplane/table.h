@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The flow table: an index of 64-byte buckets over an array of 64-byte entries.
+//
+//   bucket  | 8 x 16-bit signature | 8 x 32-bit entry index | overflow bucket |
+//   entry   | key 16 | rewrite 32 | count 16 |
+//
+// One choice of bucket at most half full on average, so nothing is ever moved. A hit touches two
+// cache lines, a miss one.
+//
+// Concurrency:
+//  1. One writer, the control thread. Readers are the workers; they take no lock and need no
+//     version, since an entry or a slot never changes place.
+//  2. Publication: the entry is written, then its index into a free slot (release), then the
+//     signature (release). A reader compares signatures, then (acquire) reads index and entry.
+//  3. Removal: the signature becomes 0. A reader that had seen it may go on with the entry until
+//     it next reports a quiescent state (rte_rcu_qsbr); only then is the entry used again.
+//  4. A slot is used again at once: a reader with the old signature then reads the new index,
+//     whose entry is complete (2) and whose key differs, which is a miss.
+//  5. Replacement stores the index of a new complete entry with the same key over the old one.
+//  6. Workers write two things only: the count line's fields of entries they own ('owner', won by
+//     one compare-and-swap for a flow's life), and 'state' to FLOW_CLOSING, a single byte.
+//  7. An overflow bucket is unlinked when it is empty and last, and used again after (3)'s wait.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dp_api.h"
+#include "flow.h"
+
+enum {
+	TABLE_SLOTS = 8,
+	TABLE_NO_BUCKET = 0, // overflow bucket 0 is never used
+};
+
+// What a packet is looked up by. Compared as 16 bytes: no padding.
+struct table_key {
+	uint32_t src_be;
+	uint32_t dst_be;
+	uint16_t sport_be;
+	uint16_t dport_be;
+	uint16_t in_port;
+	uint8_t proto;
+	uint8_t zero;
+} __rte_aligned(16);
+
+enum flow_state {
+	FLOW_FORWARD,
+	FLOW_CLOSING, // FIN or RST seen: everything goes to the kernel
+};
+
+struct table_entry {
+	// control writes before publication, workers read
+	struct table_key key;
+	uint32_t src_be;
+	uint32_t dst_be;
+	uint16_t sport_be;
+	uint16_t dport_be;
+	uint16_t l3_delta;
+	uint16_t l4_delta;
+	uint8_t eth_dst[NFO_ETH_ALEN];
+	uint8_t eth_src[NFO_ETH_ALEN];
+	uint16_t mtu;
+	uint8_t out_port;
+	// workers write
+	uint8_t state; // enum flow_state
+	uint8_t owner; // worker + 1; 0: nobody yet
+	uint8_t spare;
+	uint16_t used_tick; // seconds, wraps
+	uint32_t packets;   // wraps; dp_housekeep() folds it
+	uint64_t bytes;
+} __rte_aligned(64);
+
+static_assert(sizeof(struct table_key) == 16, "the key is compared as 16 bytes");
+static_assert(sizeof(struct table_entry) == 64, "an IPv4 direction is one cache line");
+static_assert(offsetof(struct table_entry, owner) == 48, "the count fields close the line");
+
+struct table_bucket {
+	uint16_t sig[TABLE_SLOTS]; // 0: empty
+	uint32_t idx[TABLE_SLOTS];
+	uint32_t next; // in 'overflow', or TABLE_NO_BUCKET
+	uint32_t pad[3];
+} __rte_aligned(64);
+
+static_assert(sizeof(struct table_bucket) == 64, "a bucket is one cache line");
+
+// What control alone knows of an entry, but for 'sibling' and 'cookie', which a worker reads when
+// a connection closes; both are written before publication, 'sibling' also when the second
+// direction is added (a 32-bit store: the reader sees the old or the new).
+struct table_cold {
+	uint64_t packets; // folded so far
+	uint64_t bytes;
+	uint64_t bytes_seen; // of entry.bytes, at the last fold
+	uint32_t packets_seen;
+	uint32_t sibling;
+	uint32_t cookie;
+	uint32_t older; // the entry that this one replaced, until it is free
+	uint32_t newer; // the entry that replaced this one
+	bool used;
+	bool retired;
+};
+
+// Packets of a flow that came to a worker other than its owner.
+struct table_foreign {
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+struct table {
+	// workers read
+	struct table_bucket *buckets;
+	struct table_bucket *overflow;
+	struct table_entry *entries;
+	struct table_cold *cold;
+	uint64_t bucket_mask;
+	uint64_t secret[3]; // of the hash, so that nobody outside can aim at a bucket
+	struct rte_rcu_qsbr *qsbr;
+	// control only
+	struct table_foreign **foreign; // [worker][entry]
+	uint32_t n_workers;
+	uint32_t n_entries;
+	uint32_t n_overflow;
+	uint32_t *free_entries, *free_overflow; // stacks
+	uint32_t n_free_entries, n_free_overflow;
+	uint32_t used;
+	// retired entries and overflow buckets (with bit 31), oldest first: [tail, waiting) wait
+	// for 'token', [waiting, head) have none yet
+	uint32_t *retired;
+	uint32_t retired_mask, retired_tail, retired_waiting, retired_head;
+	uint64_t token;
+	uint32_t fold_next;
+};
+
+// Room for 'max_flows' directions and 'workers' readers. NULL with errno: ENOMEM, EINVAL.
+struct table *table_create(uint32_t max_flows, uint32_t workers);
+void table_destroy(struct table *table);
+
+// Returns 0, -EEXIST or -ENOSPC; '*idx' is the entry. 'entry' is copied, its count fields zeroed.
+int table_add(struct table *table, const struct table_entry *entry, uint32_t sibling,
+	uint32_t cookie, uint32_t *idx);
+// The key of 'entry' must be that of '*idx'. -ENOSPC leaves the old one in place.
+int table_replace(struct table *table, const struct table_entry *entry, uint32_t *idx);
+void table_del(struct table *table, uint32_t idx);
+
+// Control's own lookup; DP_FLOW_NONE if absent.
+uint32_t table_find(const struct table *table, const struct table_key *key);
+
+// Frees what all workers have passed; never waits.
+void table_reclaim(struct table *table);
+// Takes in the counters of entries [from, to) before a 32-bit one may wrap. 'closing' is called
+// for each entry that a worker has set to FLOW_CLOSING.
+void table_fold(struct table *table, uint32_t from, uint32_t to, void (*closing)(uint32_t cookie));
+// Totals since table_add(), including what it replaced. 'seconds' is the tick of the last packet.
+void table_counters(
+	struct table *table, uint32_t idx, uint64_t *packets, uint64_t *bytes, uint16_t *tick);
+void table_stats(const struct table *table, struct dp_table_stats *stats);
