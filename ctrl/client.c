@@ -142,7 +142,6 @@ static bool next_request(struct client *c)
 	len = (size_t)(eol - line);
 	in->off += len + 1;
 	c->scanned = 0;
-	c->last_ns = loop_now_ns(c->conf->loop);
 	if (c->skipping)
 		c->skipping = false;
 	else if (!blank(line, len))
@@ -196,7 +195,7 @@ static int transmit(struct client *c)
 		c->last_ns = loop_now_ns(c->conf->loop);
 	}
 	c->out.off = c->out.len = 0;
-	if (c->reply) // the client does not wait for itself but for us
+	if (c->reply) // nothing to take yet: that is not the client's fault
 		c->last_ns = loop_now_ns(c->conf->loop);
 	return 0;
 }

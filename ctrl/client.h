@@ -31,7 +31,7 @@ struct client_conf {
 // Takes over 'fd', which must not block, unless it returns NULL. 'conf' must outlive the client.
 struct client *client_create(const struct client_conf *conf, int fd);
 void client_destroy(struct client *client); // NULL is legal
-// Time since it sent a whole request or took some of an answer.
+// Time since it took some of an answer; every request has one.
 uint64_t client_idle_ns(const struct client *client);
 // Bytes of both buffers, for tests.
 size_t client_memory(const struct client *client);

@@ -25,7 +25,7 @@ enum {
 	EVENTS_A_TURN = 256,
 	DUMP_BUFFERS_A_TURN = 4, // of NL_BUF_BYTES: some hundred entries
 	BATCH_BYTES = 16384,
-	ENDED_SLOTS = 4096, // power of two
+	ENDED_SLOTS = 4096, // power of two; far above the ends of the turns between two reads
 };
 
 struct ct {
@@ -44,9 +44,10 @@ struct ct {
 	bool dump_is_second;   // it was asked again once
 	bool no_kernel_filter; // the kernel refused to filter
 
-	// Ids that ended since the dump began, one a slot: the kernel fills its answers ahead, so
-	// that an entry may be read after its end was told. Such an entry is dropped.
+	// Ids that ended since the dump was last read, a hash set. The kernel fills its next answer
+	// while one is read, so it may hold an entry whose end was told since: that is dropped.
 	uint32_t ended[ENDED_SLOTS];
+	unsigned int n_ended;
 
 	size_t batch_bytes;
 	char batch[BATCH_BYTES] __attribute__((aligned(4)));
@@ -83,14 +84,31 @@ static bool decode(struct ct *ct, const struct nlmsghdr *nlh, struct ct_conn *co
 	return !err;
 }
 
-static void note_ended(struct ct *ct, enum ct_event event, uint32_t id)
+static uint32_t *ended_slot(struct ct *ct, uint32_t id)
 {
-	uint32_t *slot = &ct->ended[id & (ENDED_SLOTS - 1)];
+	uint32_t i = id;
 
-	if (event == CT_EVENT_DESTROY)
-		*slot = id;
-	else if (*slot == id)
-		*slot = 0;
+	while (ct->ended[i & (ENDED_SLOTS - 1)] && ct->ended[i & (ENDED_SLOTS - 1)] != id)
+		i++;
+	return &ct->ended[i & (ENDED_SLOTS - 1)];
+}
+
+static void note_ended(struct ct *ct, uint32_t id)
+{
+	uint32_t *slot;
+
+	if (!ct->dumping || !id || ct->n_ended == ENDED_SLOTS / 2)
+		return;
+	slot = ended_slot(ct, id);
+	ct->n_ended += !*slot;
+	*slot = id;
+}
+
+static void forget_ended(struct ct *ct)
+{
+	if (ct->n_ended)
+		memset(ct->ended, 0, sizeof(ct->ended));
+	ct->n_ended = 0;
 }
 
 static void on_event(void *arg, const struct nlmsghdr *nlh)
@@ -103,8 +121,8 @@ static void on_event(void *arg, const struct nlmsghdr *nlh)
 	ct->stats.events++;
 	if (!decode(ct, nlh, &conn))
 		return;
-	if (ct->dumping)
-		note_ended(ct, event_of(nlh), conn.id);
+	if (event_of(nlh) == CT_EVENT_DESTROY)
+		note_ended(ct, conn.id);
 	ct->fn(ct->arg, event_of(nlh), &conn);
 }
 
@@ -132,7 +150,7 @@ static void ends_readable(void *arg, uint32_t epoll_events)
 		if (n < 0)
 			break;
 		drain_changes(ct);
-		nl_walk(&buf, n, on_event, ct);
+		nl_walk(&buf, (size_t)n, on_event, ct);
 	}
 	if (n < 0 && n != -EAGAIN)
 		lost(ct);
@@ -210,7 +228,7 @@ static void on_dumped(void *arg, const struct nlmsghdr *nlh)
 	}
 	if (!is_conntrack(nlh) || !decode(ct, nlh, &conn) || !selected(&ct->filter, &conn))
 		return;
-	if (conn.id && ct->ended[conn.id & (ENDED_SLOTS - 1)] == conn.id)
+	if (conn.id && *ended_slot(ct, conn.id) == conn.id)
 		return;
 	ct->stats.dumped++;
 	ct->fn(ct->arg, CT_EVENT_DUMP, &conn);
@@ -219,10 +237,19 @@ static void on_dumped(void *arg, const struct nlmsghdr *nlh)
 static void dumps_readable(void *arg, uint32_t epoll_events)
 {
 	struct ct *ct = arg;
+	union nl_buf buf;
+	int n = 0;
 
 	(void)epoll_events;
-	if (nl_drain(&ct->dumps, DUMP_BUFFERS_A_TURN, on_dumped, ct) < 0 && ct->dumping)
-		finish_dump(ct, -ENOBUFS);
+	for (int i = 0; i < DUMP_BUFFERS_A_TURN; i++) {
+		n = nl_recv(&ct->dumps, &buf);
+		if (n < 0)
+			break;
+		nl_walk(&buf, (size_t)n, on_dumped, ct);
+		forget_ended(ct);
+	}
+	if (n < 0 && n != -EAGAIN && ct->dumping)
+		finish_dump(ct, n);
 }
 
 static void on_answer(void *arg, const struct nlmsghdr *nlh)
@@ -351,7 +378,7 @@ int ct_dump(struct ct *ct, const struct ct_filter *filter)
 		return -EBUSY;
 	ct->filter = *filter;
 	ct->dump_again = ct->dump_is_second = false;
-	memset(ct->ended, 0, sizeof(ct->ended));
+	forget_ended(ct);
 	err = send_dump(ct);
 	ct->dumping = !err;
 	return err;

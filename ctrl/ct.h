@@ -24,8 +24,8 @@ struct ct_conn {
 	uint32_t status; // IPS_*
 	uint32_t mark;
 	uint32_t timeout_s; // 0 if absent
-	uint16_t zone;
-	uint8_t tcp_state; // TCP_CONNTRACK_*; CT_TCP_STATE_ABSENT when the message has none
+	uint16_t zone;      // of the original direction
+	uint8_t tcp_state;  // TCP_CONNTRACK_*; CT_TCP_STATE_ABSENT when the message has none
 	bool has_helper;
 };
 
@@ -40,6 +40,8 @@ enum ct_event {
 	CT_EVENT_LOST,     // messages were lost: 'conn' is NULL; dump again
 };
 
+// An UPDATE is told before the DESTROY that followed it, and no entry of a dump after its DESTROY.
+// A NEW that reuses a tuple may come before the DESTROY of the old connection: compare the ids.
 typedef void (*ct_event_fn)(void *arg, enum ct_event event, const struct ct_conn *conn);
 
 // What a dump shall select. The kernel filters where it can; ct.c filters again what an older
@@ -58,11 +60,14 @@ struct ct_stats {
 struct ct *ct_create(struct loop *loop, size_t rcvbuf_bytes, ct_event_fn fn, void *arg);
 void ct_destroy(struct ct *ct);
 
-// Starts a dump; its entries and end come as events from the loop. One at a time: -EBUSY.
+// Starts a dump; its entries and end come as events from the loop. One at a time: -EBUSY. A dump
+// that fails ends with CT_EVENT_LOST in place of CT_EVENT_DUMP_END; an entry may come twice. Both
+// may start the next one.
 int ct_dump(struct ct *ct, const struct ct_filter *filter);
 
 // Updates of one entry, batched: queued here, sent by ct_flush() or when the batch is full. The
-// kernel answers errors only; -ENOENT and -ETIME (the entry is gone or dying) come to 'gone'.
+// kernel answers errors only; -ENOENT and -ETIME (the entry is gone or dying) come to 'gone', from
+// the loop, never from within these functions.
 typedef void (*ct_gone_fn)(void *arg, const struct nfo_tuple *orig, uint16_t zone);
 void ct_on_gone(struct ct *ct, ct_gone_fn fn, void *arg);
 int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s);

@@ -58,7 +58,6 @@ static void mask_controls(char *text, size_t len)
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 {
 	char line[LINE_MAX_BYTES];
-	size_t room = sizeof(line) - 1; // one for the line's end
 	int err = errno;
 	va_list args;
 	size_t len;
@@ -66,13 +65,14 @@ void log_line(enum log_level level, const char *area, const char *fmt, ...)
 
 	if ((int)level > atomic_load_explicit(&log_level, memory_order_relaxed))
 		return;
-	len = stored(snprintf(line, room, "%s: %s: ", level_words[level], area), room);
+	len = stored(
+		snprintf(line, sizeof(line), "%s: %s: ", level_words[level], area), sizeof(line));
 	va_start(args, fmt);
 	errno = err; // for %m
-	len += stored(vsnprintf(line + len, room - len, fmt, args), room - len);
+	len += stored(vsnprintf(line + len, sizeof(line) - len, fmt, args), sizeof(line) - len);
 	va_end(args);
 	mask_controls(line, len);
-	line[len++] = '\n';
+	line[len++] = '\n'; // in the place of the NUL
 	do
 		n = write(STDERR_FILENO, line, len);
 	while (n < 0 && errno == EINTR);

@@ -21,6 +21,7 @@ void log_line(enum log_level level, const char *area, const char *fmt, ...)
 
 // True at most 'burst' times in any second of 'state' (a static of the caller); the first line of a
 // later second should tell how many were kept back, which log_ratelimit() returns in '*missed'.
+// A 'state' belongs to one thread.
 struct log_limit {
 	unsigned long long second;
 	unsigned int used;

@@ -313,7 +313,7 @@ static uint64_t wait_ns(const struct loop *loop, uint64_t max_wait_ns)
 {
 	uint64_t due_ns;
 
-	if (loop->clock || loop->stopped)
+	if (loop->clock)
 		return 0;
 	if (loop->n_timers == 0)
 		return max_wait_ns;

@@ -22,13 +22,15 @@ void loop_set_clock(struct loop *loop, uint64_t (*now_ns)(void *arg), void *arg)
 // CLOCK_MONOTONIC as of the last wake-up, so that handlers of one turn agree.
 uint64_t loop_now_ns(const struct loop *loop);
 
-// 'events' are EPOLLIN|EPOLLOUT...; level triggered. The loop does not own the descriptor.
+// 'events' are EPOLLIN|EPOLLOUT...; level triggered. The loop does not own the descriptor;
+// remove the watch before closing it.
 // A handler may remove any watch or timer, its own too.
 struct loop_fd *loop_fd_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void *arg);
 int loop_fd_events(struct loop_fd *w, uint32_t events);
 void loop_fd_del(struct loop_fd *w); // NULL is legal
 
 // A timer fires every 'period_ns' from now on; late ones fire once, not several times.
+// A period of 0 is EINVAL.
 struct loop_timer *loop_timer_add(
 	struct loop *loop, uint64_t period_ns, loop_timer_fn fn, void *arg);
 void loop_timer_del(struct loop_timer *t); // NULL is legal

@@ -308,6 +308,8 @@ static void tick(void *arg)
 
 	closing_events(m);
 	sweep(m);
+	if (m->dump_again)
+		offer_dump(m);
 	if (m->ct != NULL)
 		ct_flush(m->ct);
 	if (++m->ticks % MIRROR_TICKS_HOUSEKEEP == 0)

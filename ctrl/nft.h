@@ -39,12 +39,13 @@ struct nft_flowtables {
 	unsigned int n;
 };
 
-// Called after the list changed, at start too.
+// Called from the loop after the list changed, at start too unless it is empty.
 typedef void (*nft_changed_fn)(void *arg);
 
 // Opens its sockets, reads the flowtables and follows them. A kernel without nf_tables or without
-// flowtables is no error: the list stays empty and nft_supported() says why.
-// NULL with errno set when the sockets cannot be made.
+// flowtables is no error: the list stays empty and nft_unsupported() says why. The list is there
+// when this returns; 'changed' follows from the loop. NULL with errno set when the sockets cannot
+// be made.
 struct nft *nft_create(struct loop *loop, nft_changed_fn changed, void *arg);
 void nft_destroy(struct nft *nft);
 const struct nft_flowtables *nft_list(const struct nft *nft);
@@ -54,7 +55,8 @@ const char *nft_unsupported(const struct nft *nft);
 // Asks for a new dump soon: a device appeared or vanished (no nf_tables event tells).
 void nft_kick(struct nft *nft);
 
-// Decodes one NFT_MSG_NEWFLOWTABLE; libnftnl for the attributes it knows, libmnl for the device
-// nest, which newer kernels extend. Returns 0 or a negative errno; 'ft' is then untouched.
+// Decodes one NFT_MSG_NEWFLOWTABLE, its devices sorted, a prefix of newer kernels as "name*". By
+// libmnl alone: libnftnl ends the process on a malformed message. Returns 0 or a negative errno;
+// 'ft' is then untouched.
 int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft);
 void nft_flowtable_fini(struct nft_flowtable *ft);

@@ -93,12 +93,22 @@ int nl_recv(struct nl *nl, union nl_buf *buf)
 	return from.nl_pid == 0 ? (int)n : 0;
 }
 
-void nl_walk(const union nl_buf *buf, int len, nl_fn fn, void *arg)
+// mnl_nlmsg_ok() takes a length beyond INT_MAX for a negative one, and so for one that fits.
+void nl_walk(const void *messages, size_t bytes, nl_fn fn, void *arg)
 {
-	const struct nlmsghdr *nlh = &buf->first;
+	const char *at = messages;
 
-	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
+	while (bytes >= sizeof(struct nlmsghdr)) {
+		const struct nlmsghdr *nlh = (const void *)at;
+		const size_t len = nlh->nlmsg_len;
+		if (len < sizeof(*nlh) || len > bytes)
+			return;
 		fn(arg, nlh);
+		if (MNL_ALIGN(len) >= bytes)
+			return;
+		at += MNL_ALIGN(len);
+		bytes -= MNL_ALIGN(len);
+	}
 }
 
 int nl_drain(struct nl *nl, unsigned int max, nl_fn fn, void *arg)
@@ -111,7 +121,7 @@ int nl_drain(struct nl *nl, unsigned int max, nl_fn fn, void *arg)
 			return 0;
 		if (n < 0)
 			return n;
-		nl_walk(&buf, n, fn, arg);
+		nl_walk(&buf, (size_t)n, fn, arg);
 	}
 	return 1;
 }
@@ -220,7 +230,7 @@ void nl_parse(const struct nlmsghdr *nlh, size_t header, const struct nlattr **t
 	memset(tb, 0, sizeof(*tb) * (max + 1u));
 	if (nlh->nlmsg_len < offset)
 		return;
-	mnl_attr_for_each_payload ((void *)payload, nlh->nlmsg_len - offset)
+	mnl_attr_for_each_payload((void *)payload, nlh->nlmsg_len - offset)
 		sort_attr(attr, tb, max);
 }
 

@@ -40,8 +40,8 @@ int nl_send(struct nl *nl, void *messages, size_t bytes);
 // One datagram of the kernel: its length, 0 for one to skip, -EAGAIN, -ENOBUFS (messages were
 // lost), -EMSGSIZE (it did not fit: lost too).
 int nl_recv(struct nl *nl, union nl_buf *buf);
-// Hands each message of a datagram of 'len' bytes to 'fn'.
-void nl_walk(const union nl_buf *buf, int len, nl_fn fn, void *arg);
+// Hands each message of a datagram to 'fn', up to one that is cut short.
+void nl_walk(const void *messages, size_t bytes, nl_fn fn, void *arg);
 // Reads until the socket is empty or 'max' datagrams were read. Returns 0 when it is empty, 1 when
 // there may be more, or the error that ended it.
 int nl_drain(struct nl *nl, unsigned int max, nl_fn fn, void *arg);

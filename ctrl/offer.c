@@ -152,15 +152,17 @@ void offer_gone(void *arg, const struct nfo_tuple *orig, uint16_t zone)
 
 static void next_dump(struct mirror *m)
 {
-	while (m->next_filter < m->n_filters)
-		if (ct_dump(m->ct, &m->filter[m->next_filter++]) == 0)
+	while (m->next_filter < m->n_filters) {
+		const int ret = ct_dump(m->ct, &m->filter[m->next_filter]);
+
+		if (ret == -EBUSY)
+			return; // the end of the one under way leads here again
+		m->next_filter++;
+		if (ret == 0)
 			return;
+	}
 	m->n_filters = 0;
 	m->round++;
-	if (m->dump_again) {
-		m->dump_again = false;
-		offer_dump(m);
-	}
 }
 
 void offer_dump(void *arg)
@@ -169,6 +171,7 @@ void offer_dump(void *arg)
 
 	if (m->ct == NULL || m->n_filters != 0)
 		return;
+	m->dump_again = false;
 	m->next_filter = 0;
 	m->round_start_ns = loop_now_ns(m->loop);
 	if (m->nft != NULL && nft_list(m->nft)->n > 0)
@@ -192,7 +195,9 @@ static void lost(struct mirror *m)
 	if (log_ratelimit(&limit, 1, &missed))
 		log_warning("mirror", "conntrack messages were lost; reading it again");
 	m->dump_again = true;
-	offer_dump(m);
+	// it may have been a dump that failed: then no end of it comes
+	if (m->n_filters != 0)
+		next_dump(m);
 }
 
 void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn)

@@ -13,14 +13,22 @@ struct path {
 	struct rtnl_route route[2];
 };
 
+// Kernels before 5.18 put a connection into the flowtable at its SYN/ACK; conntrack then never sees
+// it established.
+static bool tcp_admissible(const struct ct_conn *conn)
+{
+	if (conn->tcp_state == CT_TCP_STATE_ABSENT || conn->tcp_state == TCP_CONNTRACK_ESTABLISHED)
+		return true;
+	return (conn->status & IPS_OFFLOAD) && conn->tcp_state == TCP_CONNTRACK_SYN_RECV;
+}
+
 enum nfo_reason resolve_admissible(const struct ct_conn *conn)
 {
 	if (conn->orig.family != NFO_IPV4)
 		return NFO_R_FAMILY;
 	if (conn->orig.proto != NFO_TCP && conn->orig.proto != NFO_UDP)
 		return NFO_R_PROTOCOL;
-	if (conn->orig.proto == NFO_TCP && conn->tcp_state != CT_TCP_STATE_ABSENT
-		&& conn->tcp_state != TCP_CONNTRACK_ESTABLISHED)
+	if (conn->orig.proto == NFO_TCP && !tcp_admissible(conn))
 		return NFO_R_NOT_ESTABLISHED;
 	if (conn->has_helper)
 		return NFO_R_HELPER;

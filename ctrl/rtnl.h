@@ -52,7 +52,8 @@ struct rtnl_route {
 
 enum rtnl_change {
 	RTNL_LINK,  // a link is new, gone or changed: rtnl_change_link() arguments
-	RTNL_NEIGH, // a neighbour is new, gone, or has another MAC address or validity
+	RTNL_NEIGH, // a neighbour is new, gone, or has another MAC address or validity; nothing is
+		    // told of one that neither was nor is valid
 	RTNL_ROUTE, // routes, rules, next hops or addresses changed
 	RTNL_LOST,  // overrun: everything was read again
 };
@@ -66,6 +67,7 @@ typedef void (*rtnl_changed_fn)(void *arg, enum rtnl_change change, bool gone,
 struct rtnl *rtnl_create(struct loop *loop, rtnl_changed_fn changed, void *arg);
 void rtnl_destroy(struct rtnl *rtnl);
 
+// Pointers are good until the loop runs again.
 const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex);
 const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name);
 const struct rtnl_neigh *rtnl_neigh_find(
@@ -75,10 +77,11 @@ const struct rtnl_neigh *rtnl_neigh_find(
 bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family);
 
 // RTM_GETROUTE, answered at once by the kernel. Returns 0 or a negative errno (-ENETUNREACH,
-// -EHOSTUNREACH, -EXDEV for a reverse path failure, ...).
+// -EHOSTUNREACH; -EXDEV or, by newer kernels, -EINVAL for a reverse path failure; ...).
 int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route);
 
-// Sets IFLA_CARRIER, IFLA_MTU or IFLA_ADDRESS of a link; 0 or a negative errno.
+// Sets IFLA_CARRIER (a tap refuses, -EPERM, while nobody has it open), IFLA_MTU or IFLA_ADDRESS of
+// a link; 0 or a negative errno.
 int rtnl_link_set_carrier(struct rtnl *rtnl, int ifindex, bool on);
 int rtnl_link_set_mtu(struct rtnl *rtnl, int ifindex, uint32_t mtu);
 int rtnl_link_set_mac(struct rtnl *rtnl, int ifindex, const uint8_t mac[NFO_ETH_ALEN]);

@@ -29,7 +29,8 @@ typedef struct sock_reply *(*sock_request_fn)(
 	void *arg, const json_t *request, const char **error, const char **expected);
 
 // Listens at 'path' (mode 0660). A stale socket file is replaced; one that answers belongs to a
-// running daemon: NULL with errno EADDRINUSE.
+// running daemon: NULL with errno EADDRINUSE. What is no socket is left alone: EEXIST. The directory
+// of 'path' is made (mode 0755) if it is missing.
 struct sock *sock_create(struct loop *loop, const char *path, sock_request_fn fn, void *arg);
 void sock_destroy(struct sock *sock); // removes the file
 

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// For cmd_test.c: fakes of the mirror, the dataplane and the socket, and helpers to run a command
+// and compare its records.
+#pragma once
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd.h"
+#include "dp_api.h"
+#include "loop.h"
+#include "mirror.h"
+
+enum { SLOTS = 200 };
+
+static const uint64_t second_ns = 1000000000;
+
+static struct mirror_flow flows[3]; // in slots 0, 100 and 199
+static struct nft_flowtable flowtables[2];
+static unsigned int n_flowtables;
+static const char *unsupported;
+static bool has_ct;
+static uint64_t offloaded_packets;
+static unsigned int most_a_step, this_step;
+
+uint32_t mirror_slots(const struct mirror *mirror)
+{
+	(void)mirror;
+	return SLOTS;
+}
+
+bool mirror_get(const struct mirror *mirror, uint32_t slot, struct mirror_flow *flow)
+{
+	(void)mirror;
+	assert_in_range(slot, 0, SLOTS - 1);
+	if (++this_step > most_a_step)
+		most_a_step = this_step;
+	if (slot != 0 && slot != 100 && slot != 199)
+		return false;
+	*flow = flows[slot / 99];
+	return true;
+}
+
+void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats)
+{
+	(void)mirror;
+	*stats = (struct mirror_stats){.offered = 1,
+		.installed = 2,
+		.replaced = 3,
+		.ended = 4,
+		.closed = 5,
+		.idled = 6,
+		.withdrawn = 7,
+		.refreshed = 8,
+		.refused = 9,
+		.connections = 10};
+	stats->by_reason[NFO_R_OFFLOADED] = 6;
+	stats->by_reason[NFO_R_NO_ROUTE] = 4;
+}
+
+unsigned int mirror_flowtables(const struct mirror *mirror)
+{
+	(void)mirror;
+	return n_flowtables;
+}
+
+const struct nft_flowtable *mirror_flowtable(const struct mirror *mirror, unsigned int i)
+{
+	(void)mirror;
+	assert_in_range(i, 0, n_flowtables - 1);
+	return &flowtables[i];
+}
+
+const char *mirror_nft_unsupported(const struct mirror *mirror)
+{
+	(void)mirror;
+	return unsupported;
+}
+
+bool mirror_ct_stats(const struct mirror *mirror, struct ct_stats *stats)
+{
+	(void)mirror;
+	*stats = (struct ct_stats){.events = 1, .undecodable = 7};
+	return has_ct;
+}
+
+unsigned int dp_ports(void)
+{
+	return 2;
+}
+
+int dp_port_info(unsigned int port, struct dp_port_info *info)
+{
+	static const struct dp_port_info infos[] = {
+		{.name = "lan",
+			.device = "net_tap0",
+			.driver = "net_tap",
+			.twin_driver = "net_virtio_user",
+			.mac = {2, 0, 0, 0, 0, 0xaa},
+			.mtu = 1500,
+			.rx_queues = 2,
+			.tx_queues = 3,
+			.link_up = true,
+			.link_mbps = 10000},
+		{.name = "wan"},
+	};
+
+	if (port >= 2)
+		return -EINVAL;
+	*info = infos[port];
+	return 0;
+}
+
+int dp_port_stats(unsigned int port, struct dp_port_stats *stats)
+{
+	if (port >= 2)
+		return -EINVAL;
+	*stats = (struct dp_port_stats){
+		1, 2, 3, 4, 5, 6, 7, 8, offloaded_packets, 10, offloaded_packets / 3, 12, 13, 14};
+	return 0;
+}
+
+unsigned int dp_workers(void)
+{
+	return 2;
+}
+
+int dp_worker_stats(unsigned int worker, struct dp_worker_stats *stats)
+{
+	*stats = (struct dp_worker_stats){.lcore = worker + 1,
+		.rx_queues = 4,
+		.busy_polls = 5,
+		.idle_polls = 6,
+		.packets = 7,
+		.offloaded = 8,
+		.busy_cycles = 9};
+	stats->punts[NFO_P_MISS] = 10 + worker;
+	return 0;
+}
+
+void dp_table_stats(struct dp_table_stats *stats)
+{
+	*stats = (struct dp_table_stats){131072, 2, 3, 4};
+}
+
+// 'client' is the array of records.
+void sock_emit(struct sock *sock, void *client, json_t *record)
+{
+	(void)sock;
+	assert_non_null(record);
+	json_array_append_new(client, record);
+}
+
+static struct nfo_tuple tuple(
+	const char *src, uint16_t sport, const char *dst, uint16_t dport, uint8_t proto)
+{
+	uint8_t family = strchr(src, ':') ? NFO_IPV6 : NFO_IPV4;
+	struct nfo_tuple t = {.family = family,
+		.proto = proto,
+		.sport_be = htons(sport),
+		.dport_be = htons(dport)};
+
+	assert_int_equal(inet_pton(family, src, t.src.bytes), 1);
+	assert_int_equal(inet_pton(family, dst, t.dst.bytes), 1);
+	return t;
+}
+
+static uint64_t fake_clock(void *arg)
+{
+	(void)arg;
+	return 1000 * second_ns;
+}
+
+static struct cmd_ctx ctx = {.version = "1.2"};
+static struct loop *loop;
+
+static int set_up(void **state)
+{
+	static char devices[2][NFO_NAME_LEN] = {"lan", "wan"};
+
+	(void)state;
+	loop = loop_create();
+	loop_set_clock(loop, fake_clock, NULL);
+	ctx.loop = loop;
+	unsupported = NULL;
+	has_ct = true;
+	offloaded_packets = 9;
+	most_a_step = 0;
+	memset(flows, 0, sizeof(flows));
+	for (int i = 0; i < 3; i++) {
+		flows[i].conn.orig = tuple("10.0.1.2", 40000, "10.0.2.2", 5201, NFO_TCP);
+		flows[i].conn.reply = tuple("10.0.2.2", 5201, "10.0.1.2", 40000, NFO_TCP);
+	}
+	n_flowtables = 2;
+	memset(flowtables, 0, sizeof(flowtables));
+	flowtables[0] = (struct nft_flowtable){.table = "filter",
+		.name = "f",
+		.family = 1,
+		.priority = -5,
+		.flags = NFT_FLAG_OFFLOAD | NFT_FLAG_COUNTER,
+		.use = 3,
+		.n_devices = 2,
+		.devices = devices};
+	flowtables[1] = (struct nft_flowtable){.name = "bypass",
+		.family = 1,
+		.from_config = true,
+		.mark_value = 16,
+		.mark_mask = 255};
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	loop_destroy(loop);
+	return 0;
+}
+
+// The records of a command, without the end; the caller's to free.
+static json_t *run(const char *cmd)
+{
+	json_t *request = json_pack("{s:s}", "cmd", cmd), *records = json_array();
+	const char *error = NULL, *expected = NULL;
+	struct sock_reply *reply;
+	int ret;
+
+	reply = cmd_request(&ctx, request, &error, &expected);
+	json_decref(request);
+	assert_non_null(reply);
+	do {
+		this_step = 0;
+		ret = reply->step(reply, NULL, records);
+	} while (ret > 0);
+	assert_int_equal(ret, 0);
+	reply->done(reply);
+	return records;
+}
+
+// Compares with JSON where ' stands for ".
+static void expect(const json_t *got, const char *text)
+{
+	char *json = strdup(text), *dump;
+	json_t *want;
+
+	for (char *p = json; *p; p++)
+		*p = *p == '\'' ? '"' : *p;
+	want = json_loads(json, 0, NULL);
+	assert_non_null(want);
+	dump = json_dumps(got, 0);
+	if (!json_equal(got, want))
+		fail_msg("got %s", dump);
+	free(dump);
+	free(json);
+	json_decref(want);
+}
+
+static void expect_member(const json_t *record, const char *key, const char *text)
+{
+	json_t *member = json_object_get(record, key), *wrapped;
+
+	if (!member) {
+		assert_null(text);
+		return;
+	}
+	assert_non_null(text);
+	wrapped = json_pack("[O]", member);
+	expect(wrapped, text);
+	json_decref(wrapped);
+}

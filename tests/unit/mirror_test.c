@@ -1,0 +1,718 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The mirror's decisions, under a clock of the test's own: conntrack, nf_tables, rtnetlink and the
+// dataplane are played by this file; conn.c, resolve.c, loop.c and the mirror are real.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/rtnetlink.h>
+
+#include "dp_api.h"
+#include "loop.h"
+#include "mirror.h"
+
+#define S_NS 1000000000ull
+
+enum { FLOWS = 64, LAN = 1, WAN = 2 };
+
+static struct {
+	struct loop *loop;
+	uint64_t now_ns;
+	struct mirror *mirror;
+	struct nft_flowtable stand_in;
+	// dataplane
+	struct nfo_flow flow[FLOWS];
+	struct nfo_counters counters[FLOWS];
+	uint32_t cookie[FLOWS];
+	bool in[FLOWS];
+	unsigned int n_flows;
+	int add_error;
+	struct dp_event event;
+	unsigned int n_events;
+	// conntrack
+	ct_event_fn ct_event;
+	ct_gone_fn ct_gone;
+	void *ct_arg;
+	unsigned int dumps, timeouts, liberals;
+	bool dumping;
+	uint32_t timeout_s;
+	struct ct_filter filter;
+	// the rest
+	nft_changed_fn nft_changed;
+	struct nft_flowtable ft;
+	struct nft_flowtables fts;
+	char devices[2][NFO_NAME_LEN];
+	struct rtnl_link link[3];
+	struct rtnl_neigh neigh[3];
+	int route_error;
+} k;
+
+// --- the dataplane ---
+
+int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, uint32_t *idx)
+{
+	(void)sibling;
+	if (k.add_error != 0)
+		return k.add_error;
+	for (*idx = 0; k.in[*idx]; (*idx)++)
+		assert_true(*idx < FLOWS - 1);
+	k.in[*idx] = true;
+	k.flow[*idx] = *flow;
+	k.cookie[*idx] = cookie;
+	k.counters[*idx] = (struct nfo_counters){0};
+	k.n_flows++;
+	return 0;
+}
+
+int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
+{
+	assert_true(k.in[*idx]);
+	k.flow[*idx] = *flow;
+	return 0;
+}
+
+void dp_flow_del(uint32_t idx)
+{
+	assert_true(k.in[idx]);
+	k.in[idx] = false;
+	k.n_flows--;
+}
+
+void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
+{
+	assert_true(k.in[idx]);
+	*counters = k.counters[idx];
+}
+
+unsigned int dp_events(struct dp_event *events, unsigned int n)
+{
+	const unsigned int got = k.n_events;
+
+	assert_true(n >= got);
+	if (got != 0)
+		events[0] = k.event;
+	k.n_events = 0;
+	return got;
+}
+
+void dp_housekeep(void)
+{
+}
+
+// --- conntrack ---
+
+struct ct *ct_create(struct loop *loop, size_t rcvbuf_bytes, ct_event_fn fn, void *arg)
+{
+	(void)loop;
+	(void)rcvbuf_bytes;
+	k.ct_event = fn;
+	k.ct_arg = arg;
+	return (void *)&k;
+}
+
+void ct_destroy(struct ct *ct)
+{
+	(void)ct;
+}
+
+int ct_dump(struct ct *ct, const struct ct_filter *filter)
+{
+	(void)ct;
+	if (k.dumping)
+		return -EBUSY;
+	k.filter = *filter;
+	k.dumps++;
+	k.dumping = true;
+	return 0;
+}
+
+void ct_on_gone(struct ct *ct, ct_gone_fn fn, void *arg)
+{
+	(void)ct;
+	(void)arg;
+	k.ct_gone = fn;
+}
+
+int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s)
+{
+	(void)ct;
+	(void)conn;
+	k.timeouts++;
+	k.timeout_s = timeout_s;
+	return 0;
+}
+
+int ct_set_liberal(struct ct *ct, const struct ct_conn *conn)
+{
+	(void)ct;
+	(void)conn;
+	k.liberals++;
+	return 0;
+}
+
+int ct_flush(struct ct *ct)
+{
+	(void)ct;
+	return 0;
+}
+
+void ct_stats(const struct ct *ct, struct ct_stats *stats)
+{
+	(void)ct;
+	memset(stats, 0, sizeof(*stats));
+}
+
+// --- nf_tables and rtnetlink ---
+
+struct nft *nft_create(struct loop *loop, nft_changed_fn changed, void *arg)
+{
+	(void)loop;
+	k.nft_changed = changed;
+	changed(arg); // as the real one may
+	return (void *)&k;
+}
+
+void nft_destroy(struct nft *nft)
+{
+	(void)nft;
+}
+
+const struct nft_flowtables *nft_list(const struct nft *nft)
+{
+	(void)nft;
+	return &k.fts;
+}
+
+const char *nft_unsupported(const struct nft *nft)
+{
+	(void)nft;
+	return NULL;
+}
+
+void nft_kick(struct nft *nft)
+{
+	(void)nft;
+}
+
+int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route)
+{
+	(void)rtnl;
+	*route = (struct rtnl_route){
+		.type = RTN_UNICAST,
+		.gateway = key->dst,
+		.oif = key->dst.v4_be == inet_addr("10.0.1.2") ? LAN : WAN,
+	};
+	return k.route_error;
+}
+
+const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex)
+{
+	(void)rtnl;
+	return &k.link[ifindex];
+}
+
+const struct rtnl_neigh *rtnl_neigh_find(
+	const struct rtnl *rtnl, int ifindex, uint8_t family, const union nfo_addr *addr)
+{
+	(void)rtnl;
+	(void)family;
+	(void)addr;
+	return &k.neigh[ifindex];
+}
+
+bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family)
+{
+	(void)rtnl;
+	(void)family;
+	return false;
+}
+
+// --- the test's hands ---
+
+static uint64_t clock_ns(void *arg)
+{
+	(void)arg;
+	return k.now_ns;
+}
+
+static void pass_ms(unsigned int ms)
+{
+	for (unsigned int t = 0; t < ms; t += 10) {
+		k.now_ns += 10000000;
+		loop_run_once(k.loop, 0);
+	}
+}
+
+static void create(bool stand_in)
+{
+	struct mirror_conf conf = {.max_connections = 8,
+		.dump_interval_ms = 1000,
+		.tcp_idle_s = 30,
+		.udp_idle_s = 30,
+		.n_ports = 2,
+		.port = {"lan", "wan"},
+		.stand_in = &k.stand_in,
+		.n_stand_in = stand_in};
+
+	k.stand_in = (struct nft_flowtable){.family = NFPROTO_INET,
+		.n_devices = 2,
+		.devices = k.devices,
+		.from_config = true,
+		.mark_value = 0x1000,
+		.mark_mask = 0x1000};
+	k.mirror = mirror_create(k.loop, NULL, &conf);
+	assert_non_null(k.mirror);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&k, 0, sizeof(k));
+	k.now_ns = 1000 * S_NS;
+	k.loop = loop_create();
+	loop_set_clock(k.loop, clock_ns, NULL);
+	strcpy(k.devices[0], "wan");
+	strcpy(k.devices[1], "lan");
+	k.ft = (struct nft_flowtable){
+		.family = NFPROTO_INET, .n_devices = 2, .devices = k.devices, .table = "filter", .name = "f"};
+	k.fts = (struct nft_flowtables){.list = &k.ft, .n = 1};
+	for (int i = LAN; i <= WAN; i++) {
+		k.link[i] = (struct rtnl_link){
+			.ifindex = i, .mtu = 1500, .up = true, .carrier = true};
+		strcpy(k.link[i].name, i == LAN ? "lan" : "wan");
+		k.neigh[i] = (struct rtnl_neigh){.valid = true, .mac = {6, 0, 0, 0, 0, (uint8_t)i}};
+	}
+	create(false);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mirror_destroy(k.mirror);
+	assert_int_equal(k.n_flows, 0); // it takes its flows with it
+	loop_destroy(k.loop);
+	return 0;
+}
+
+static void use_stand_in(void)
+{
+	mirror_destroy(k.mirror);
+	k.fts.n = 0;
+	create(true);
+}
+
+static struct ct_conn tcp(uint16_t sport)
+{
+	struct ct_conn c = {
+		.status = IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED | IPS_OFFLOAD,
+		.tcp_state = TCP_CONNTRACK_ESTABLISHED,
+		.id = 100u + sport,
+	};
+
+	c.orig = (struct nfo_tuple){.family = NFO_IPV4,
+		.proto = NFO_TCP,
+		.src.v4_be = inet_addr("10.0.1.2"),
+		.dst.v4_be = inet_addr("10.0.2.2"),
+		.sport_be = htons(sport),
+		.dport_be = htons(80)};
+	c.reply = (struct nfo_tuple){.family = NFO_IPV4,
+		.proto = NFO_TCP,
+		.src.v4_be = inet_addr("10.0.2.2"),
+		.dst.v4_be = inet_addr("10.0.2.1"),
+		.sport_be = htons(80),
+		.dport_be = htons(sport)};
+	return c;
+}
+
+static void tell(enum ct_event event, const struct ct_conn *c)
+{
+	if (event == CT_EVENT_DUMP_END)
+		k.dumping = false;
+	k.ct_event(k.ct_arg, event, c);
+}
+
+// The next round of dumps, with 'c' in it or nothing.
+static void dump_with(const struct ct_conn *c)
+{
+	const unsigned int before = k.dumps;
+
+	tell(CT_EVENT_DUMP_END, NULL); // of the one under way, if any
+	pass_ms(1010);
+	assert_int_equal(k.dumps, before + 1);
+	if (c != NULL)
+		tell(CT_EVENT_DUMP, c);
+	tell(CT_EVENT_DUMP_END, NULL);
+}
+
+static struct mirror_flow the_flow(void)
+{
+	struct mirror_flow flow;
+
+	for (uint32_t i = 0; i < mirror_slots(k.mirror); i++)
+		if (mirror_get(k.mirror, i, &flow))
+			return flow;
+	fail_msg("no connection");
+	return flow;
+}
+
+static uint32_t connections(void)
+{
+	struct mirror_stats stats;
+
+	mirror_stats(k.mirror, &stats);
+	return stats.connections;
+}
+
+static void traffic(void)
+{
+	for (int i = 0; i < FLOWS; i++)
+		if (k.in[i]) {
+			k.counters[i].packets++;
+			k.counters[i].used_ns = k.now_ns;
+		}
+}
+
+// --- the tests ---
+
+static void test_offered_and_ended(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	c.status &= ~(uint32_t)IPS_OFFLOAD;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(connections(), 0); // the kernel has not accepted it
+	c.status |= IPS_OFFLOAD;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 2);
+	assert_int_equal(k.timeouts, 1); // is it still there?
+	assert_int_equal(k.liberals, 0); // the kernel has done so
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 2);
+	tell(CT_EVENT_DESTROY, &c);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(connections(), 0);
+}
+
+static void test_destroy_of_another(void **state)
+{
+	struct ct_conn c = tcp(1), older = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	older.id = 5; // had the same tuple; its end comes late
+	tell(CT_EVENT_DESTROY, &older);
+	assert_int_equal(k.n_flows, 2);
+	older.id = 500; // has the tuple now
+	tell(CT_EVENT_UPDATE, &older);
+	assert_int_equal(k.n_flows, 2);
+	assert_int_equal(the_flow().conn.id, 500);
+}
+
+static void test_gone(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.ct_gone(k.ct_arg, &c.orig, 0);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(connections(), 0);
+}
+
+// The kernel's own entry starves and its bit clears; that is no end. Conntrack's states are.
+static void test_bit_clears(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	c.status &= ~(uint32_t)IPS_OFFLOAD;
+	c.tcp_state = CT_TCP_STATE_ABSENT;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 2);
+	for (int i = 0; i < 20; i++) {
+		traffic();
+		dump_with(NULL);
+	}
+	assert_int_equal(k.n_flows, 2);
+	c.tcp_state = TCP_CONNTRACK_FIN_WAIT;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 0);
+}
+
+static void test_late_insertion_by_dump(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	c.tcp_state = CT_TCP_STATE_ABSENT; // as dumps of offloaded entries are
+	dump_with(&c);
+	assert_int_equal(k.filter.status_value, IPS_OFFLOAD);
+	assert_int_equal(k.filter.status_mask, IPS_OFFLOAD);
+	assert_int_equal(k.n_flows, 2);
+}
+
+static void test_closing(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.event.cookie = k.cookie[0];
+	k.n_events = 1;
+	pass_ms(10);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_CLOSING);
+	// what was on its way then does not bring it back
+	tell(CT_EVENT_UPDATE, &c);
+	dump_with(&c);
+	assert_int_equal(k.n_flows, 0);
+	// a forged RST: the kernel goes on offering it
+	for (int i = 0; i < 4; i++)
+		dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+}
+
+static void test_closed_is_forgotten(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.event.cookie = k.cookie[0];
+	k.n_events = 1;
+	pass_ms(10);
+	for (int i = 0; i < 6; i++)
+		dump_with(NULL);
+	assert_int_equal(connections(), 0);
+}
+
+static void test_idle(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	traffic();
+	pass_ms(29000);
+	assert_int_equal(k.n_flows, 2);
+	pass_ms(13000);
+	assert_int_equal(k.n_flows, 0);
+}
+
+static void test_refresh(void **state)
+{
+	struct ct_conn c = tcp(1);
+	unsigned int before;
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	for (int i = 0; i < 10; i++) { // in use: lives on, and conntrack hears of it
+		before = k.timeouts;
+		traffic();
+		pass_ms(11000);
+		assert_int_equal(k.n_flows, 2);
+		assert_true(k.timeouts > before);
+	}
+	before = k.timeouts;
+	pass_ms(11000); // not in use: no refresh
+	assert_int_equal(k.timeouts, before);
+}
+
+static void test_flowtable_goes(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.fts.n = 0;
+	k.nft_changed(k.mirror);
+	assert_int_equal(k.n_flows, 0); // at once, not by and by
+	assert_int_equal(the_flow().reason, NFO_R_NO_FLOWTABLE);
+	k.fts.n = 1;
+	k.nft_changed(k.mirror);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 2);
+	k.ft.n_devices = 1; // a device leaves it
+	k.nft_changed(k.mirror);
+	assert_int_equal(k.n_flows, 0);
+	k.ft.n_devices = 2;
+	k.ft.family = NFPROTO_IPV6;
+	k.nft_changed(k.mirror);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 0);
+}
+
+static void test_neighbour(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	k.neigh[WAN].valid = false;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(the_flow().reason, NFO_R_NO_NEIGHBOUR);
+	k.neigh[WAN].valid = true;
+	mirror_rtnl_changed(k.mirror, RTNL_NEIGH);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 2);
+	k.neigh[WAN].mac[5] = 99; // fails over
+	mirror_rtnl_changed(k.mirror, RTNL_NEIGH);
+	pass_ms(20);
+	assert_int_equal(k.flow[0].eth_dst[5], 99);
+	assert_int_equal(k.flow[1].eth_dst[5], LAN);
+	k.neigh[LAN].valid = false;
+	mirror_rtnl_changed(k.mirror, RTNL_NEIGH);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 0);
+}
+
+static void test_route_goes(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.route_error = -ENETUNREACH;
+	mirror_rtnl_changed(k.mirror, RTNL_ROUTE);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_NO_ROUTE);
+}
+
+static void test_dataplane_full(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	k.add_error = -ENOSPC;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(the_flow().reason, NFO_R_TABLE_FULL);
+	k.add_error = 0;
+	dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+}
+
+static void test_mirror_full(void **state)
+{
+	struct mirror_stats stats;
+
+	(void)state;
+	for (uint16_t i = 0; i < 10; i++) {
+		struct ct_conn c = tcp(i);
+
+		tell(CT_EVENT_UPDATE, &c);
+	}
+	mirror_stats(k.mirror, &stats);
+	assert_int_equal(stats.connections, 8);
+	assert_int_equal(stats.refused, 2);
+	assert_int_equal(stats.by_reason[NFO_R_OFFLOADED], 8);
+}
+
+static void test_lost_messages(void **state)
+{
+	unsigned int before;
+
+	(void)state;
+	dump_with(NULL);
+	before = k.dumps;
+	tell(CT_EVENT_LOST, NULL);
+	pass_ms(20);
+	assert_int_equal(k.dumps, before + 1);
+	tell(CT_EVENT_LOST, NULL); // while one is under way: another follows it
+	pass_ms(20);
+	assert_int_equal(k.dumps, before + 1);
+	tell(CT_EVENT_DUMP_END, NULL);
+	pass_ms(20);
+	assert_int_equal(k.dumps, before + 2);
+	k.dumping = false; // that one fails, which is all that is told
+	tell(CT_EVENT_LOST, NULL);
+	pass_ms(20);
+	assert_int_equal(k.dumps, before + 3);
+}
+
+static void test_stand_in(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	use_stand_in();
+	c.status &= ~(uint32_t)IPS_OFFLOAD;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 0); // no mark
+	c.mark = 0x1001;
+	c.tcp_state = CT_TCP_STATE_ABSENT;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 0); // not known to be established
+	c.tcp_state = TCP_CONNTRACK_ESTABLISHED;
+	c.status &= ~(uint32_t)IPS_ASSURED;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 0); // not assured
+	c.status |= IPS_ASSURED;
+	dump_with(&c);
+	assert_int_equal(k.filter.mark_value, 0x1000);
+	assert_int_equal(k.n_flows, 2);
+	assert_int_equal(k.liberals, 1);
+	assert_int_equal(the_flow().conn.mark, 0x1001);
+}
+
+// A stand-in's mark never goes; after idleness a packet that conntrack saw brings the flow back.
+static void test_stand_in_idle(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	use_stand_in();
+	c.status &= ~(uint32_t)IPS_OFFLOAD;
+	c.mark = 0x1000;
+	c.timeout_s = 400000;
+	dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+	for (int i = 0; i < 45; i++) {
+		c.timeout_s--;
+		dump_with(&c);
+	}
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_IDLE);
+	c.timeout_s = 432000;
+	dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(offered_and_ended),
+		TEST(destroy_of_another),
+		TEST(gone),
+		TEST(bit_clears),
+		TEST(late_insertion_by_dump),
+		TEST(closing),
+		TEST(closed_is_forgotten),
+		TEST(idle),
+		TEST(refresh),
+		TEST(flowtable_goes),
+		TEST(neighbour),
+		TEST(route_goes),
+		TEST(dataplane_full),
+		TEST(mirror_full),
+		TEST(lost_messages),
+		TEST(stand_in),
+		TEST(stand_in_idle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

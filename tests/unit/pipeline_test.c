@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// pipeline.c: what a burst becomes, and what it counts.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+// clang-format on
+
+#include "eal.h"
+#include "packet.h"
+#include "rewrite.h"
+#include "worker.h"
+
+enum { LAN = 0, WAN = 1, WORKERS = 2 };
+
+static struct {
+	struct ports ports;
+	struct table *table;
+	struct rte_ring *events;
+	struct worker *worker[WORKERS];
+	uint32_t flow[2];
+} t;
+
+static const struct packet_spec up = {
+	.src = "10.0.1.2",
+	.dst = "10.0.2.2",
+	.sport = 40000,
+	.dport = 80,
+	.proto = IPPROTO_TCP,
+	.ttl = 64,
+	.tcp_flags = RTE_TCP_ACK_FLAG,
+	.payload = 10,
+};
+static const struct packet_spec up_out = {.src = "10.0.2.1", .dst = "10.0.2.2", .sport = 1024,
+	.dport = 80};
+static const struct packet_spec down = {
+	.src = "10.0.2.2",
+	.dst = "10.0.2.1",
+	.sport = 80,
+	.dport = 1024,
+	.proto = IPPROTO_TCP,
+	.ttl = 60,
+	.tcp_flags = RTE_TCP_ACK_FLAG,
+	.payload = 1000,
+};
+static const struct packet_spec down_out = {.src = "10.0.2.2", .dst = "10.0.1.2", .sport = 80,
+	.dport = 40000};
+
+static uint32_t add_flow(const struct packet_spec *in, const struct packet_spec *out, uint16_t from,
+	uint16_t to, uint32_t sibling)
+{
+	struct nfo_flow flow = {.in_port = from, .out_port = to, .mtu = 1500};
+	struct table_entry entry;
+	uint32_t idx;
+
+	flow.match.proto = in->proto;
+	inet_pton(AF_INET, in->src, &flow.match.src.v4_be);
+	inet_pton(AF_INET, in->dst, &flow.match.dst.v4_be);
+	inet_pton(AF_INET, out->src, &flow.out.src.v4_be);
+	inet_pton(AF_INET, out->dst, &flow.out.dst.v4_be);
+	flow.match.sport_be = htons(in->sport);
+	flow.match.dport_be = htons(in->dport);
+	flow.out.sport_be = htons(out->sport);
+	flow.out.dport_be = htons(out->dport);
+	rewrite_entry(&flow, &entry);
+	assert_int_equal(table_add(t.table, &entry, sibling, 77, &idx), 0);
+	return idx;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	t.ports.n = 2;
+	t.ports.port[LAN].mac = t.ports.port[WAN].mac = packet_mac;
+	t.table = table_create(1024, WORKERS);
+	t.events = rte_ring_create_elem("events", 4, 16, SOCKET_ID_ANY, 0);
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		t.worker[i] = aligned_alloc(64, sizeof(struct worker));
+		*t.worker[i] = (struct worker){.id = i,
+			.table = t.table,
+			.ports = &t.ports,
+			.events = t.events,
+			.tick = 5};
+	}
+	t.flow[0] = add_flow(&up, &up_out, LAN, WAN, DP_FLOW_NONE);
+	t.flow[1] = add_flow(&down, &down_out, WAN, LAN, t.flow[0]);
+	return t.events != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	table_destroy(t.table);
+	rte_ring_free(t.events);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		free(t.worker[i]);
+	return 0;
+}
+
+// One packet of 'spec' from 'port' through 'worker'; the caller looks at its buffers.
+static void feed(struct worker *w, struct packet *p, const struct packet_spec *spec, uint16_t port)
+{
+	struct rte_mbuf *m = &p->m;
+
+	packet_make(p, spec);
+	pipeline_burst(w, &m, &port, 1);
+}
+
+static void test_forward(void **state)
+{
+	struct worker *w = t.worker[0];
+	const struct table_entry *e = &t.table->entries[t.flow[0]];
+	struct packet p;
+
+	(void)state;
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	assert_ptr_equal(w->to_wire[WAN].packets[0], &p.m);
+	assert_int_equal(w->to_twin[LAN].n, 0);
+	assert_int_equal(packet_tcp(&p)->src_port, htons(1024));
+	assert_int_equal(e->packets, 1);
+	assert_int_equal(e->bytes, 50);
+	assert_int_equal(e->used_tick, 5);
+	assert_int_equal(w->count[LAN].offloaded_packets, 1);
+	assert_int_equal(w->count[LAN].offloaded_bytes, 50);
+	assert_int_equal(w->offloaded, 1);
+	feed(w, &p, &down, WAN);
+	assert_int_equal(w->to_wire[LAN].n, 1);
+	assert_int_equal(t.table->entries[t.flow[1]].bytes, 1040);
+}
+
+static void test_miss(void **state)
+{
+	struct worker *w = t.worker[0];
+	struct packet_spec other = up;
+	struct packet p;
+
+	(void)state;
+	feed(w, &p, &up, WAN); // the right tuple at the wrong port
+	assert_int_equal(w->to_twin[WAN].n, 1);
+	other.proto = IPPROTO_UDP;
+	feed(w, &p, &other, LAN);
+	assert_int_equal(w->to_twin[LAN].n, 1);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64);
+	assert_int_equal(w->punts[NFO_P_MISS], 2);
+	assert_int_equal(w->count[LAN].punted_packets, 1);
+	assert_int_equal(w->offloaded, 0);
+}
+
+static void test_mtu(void **state)
+{
+	struct worker *w = t.worker[0];
+	struct packet_spec big = up;
+	struct packet p;
+
+	(void)state;
+	big.payload = 1500 - 40;
+	feed(w, &p, &big, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	big.payload++;
+	feed(w, &p, &big, LAN);
+	assert_int_equal(w->punts[NFO_P_MTU], 1);
+	assert_int_equal(w->to_twin[LAN].n, 1);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64); // untouched
+}
+
+static void test_syn_keeps_flow(void **state)
+{
+	struct packet_spec syn = up;
+	struct packet p;
+
+	(void)state;
+	syn.tcp_flags = RTE_TCP_SYN_FLAG;
+	feed(t.worker[0], &p, &syn, LAN);
+	assert_int_equal(t.worker[0]->punts[NFO_P_TCP_FLAGS], 1);
+	feed(t.worker[0], &p, &up, LAN);
+	assert_int_equal(t.worker[0]->to_wire[WAN].n, 1);
+}
+
+// After a FIN or RST nothing of the connection is forwarded, in either direction, by any worker.
+static void check_close(uint8_t flags)
+{
+	struct packet_spec end = up;
+	struct packet p;
+	uint32_t cookie;
+
+	end.tcp_flags = flags;
+	feed(t.worker[0], &p, &end, LAN);
+	assert_int_equal(t.worker[0]->to_twin[LAN].n, 1);
+	feed(t.worker[0], &p, &up, LAN);
+	assert_int_equal(t.worker[0]->to_twin[LAN].n, 2);
+	feed(t.worker[1], &p, &down, WAN);
+	assert_int_equal(t.worker[1]->to_twin[WAN].n, 1);
+	assert_int_equal(t.worker[1]->punts[NFO_P_CLOSING], 1);
+	feed(t.worker[0], &p, &end, LAN); // told once
+	assert_int_equal(rte_ring_count(t.events), 1);
+	assert_int_equal(rte_ring_dequeue_elem(t.events, &cookie, 4), 0);
+	assert_int_equal(cookie, 77);
+}
+
+static void test_fin(void **state)
+{
+	(void)state;
+	check_close(RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG);
+}
+
+static void test_rst(void **state)
+{
+	(void)state;
+	check_close(RTE_TCP_RST_FLAG);
+}
+
+// A FIN in the middle of a burst: the packets before it are forwarded, those after it are not.
+static void test_fin_within_burst(void **state)
+{
+	struct worker *w = t.worker[0];
+	struct packet_spec fin = up;
+	struct packet p[5];
+	struct rte_mbuf *m[5];
+	const uint16_t port[5] = {LAN, LAN, LAN, LAN, LAN};
+
+	(void)state;
+	fin.tcp_flags = RTE_TCP_FIN_FLAG;
+	for (int i = 0; i < 5; i++) {
+		packet_make(&p[i], i == 2 ? &fin : &up);
+		m[i] = &p[i].m;
+	}
+	pipeline_burst(w, m, port, 5);
+	assert_int_equal(w->to_wire[WAN].n, 2);
+	assert_int_equal(w->to_twin[LAN].n, 3);
+	for (unsigned int i = 0; i < 3; i++) // in order
+		assert_ptr_equal(w->to_twin[LAN].packets[i], m[2 + i]);
+}
+
+// Packets of one flow at two workers: each counts what it saw, nothing is lost.
+static void test_two_workers_count(void **state)
+{
+	uint64_t packets, bytes;
+	uint16_t tick;
+	struct packet p;
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		struct worker *w = t.worker[i % 3 == 0];
+
+		feed(w, &p, &up, LAN);
+		w->to_wire[WAN].n = 0;
+	}
+	table_counters(t.table, t.flow[0], &packets, &bytes, &tick);
+	assert_int_equal(packets, 30);
+	assert_int_equal(bytes, 1500);
+	assert_int_not_equal(t.table->entries[t.flow[0]].packets, 30);
+}
+
+// A full vector of everything: each packet ends in just one buffer.
+static void test_mixed_vector(void **state)
+{
+	struct worker *w = t.worker[0];
+	static struct packet p[WORKER_VECTOR];
+	struct rte_mbuf *m[WORKER_VECTOR];
+	uint16_t port[WORKER_VECTOR];
+	uint64_t punted = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < WORKER_VECTOR; i++) {
+		packet_make(&p[i], i % 2 ? &down : &up);
+		port[i] = i % 2 ? WAN : LAN;
+		m[i] = &p[i].m;
+		if (i % 5 == 0)
+			packet_eth(&p[i])->ether_type = RTE_BE16(RTE_ETHER_TYPE_ARP);
+		if (i % 7 == 0)
+			packet_ip(&p[i])->time_to_live = 1;
+	}
+	pipeline_burst(w, m, port, WORKER_VECTOR);
+	for (unsigned int r = 0; r < NFO_N_PUNTS; r++)
+		punted += w->punts[r];
+	assert_int_equal(w->offloaded + punted, WORKER_VECTOR);
+	assert_int_equal(w->to_wire[LAN].n + w->to_wire[WAN].n, w->offloaded);
+	assert_int_equal(w->to_twin[LAN].n + w->to_twin[WAN].n, punted);
+	assert_int_equal(w->punts[NFO_P_NOT_IPV4], 13);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_forward, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_miss, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mtu, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_syn_keeps_flow, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fin, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rst, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fin_within_burst, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_workers_count, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mixed_vector, set_up, tear_down),
+	};
+
+	if (eal_for_test("64") < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// table.c and table_read.h: against rte_hash as the oracle, under churn with a reader beside.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include <rte_hash.h>
+#include <rte_hash_crc.h>
+
+#include "eal.h"
+#include "sigcmp_generic.h"
+#define sigcmp sigcmp_leaf // the leaf that table_read.h chooses, beside the generic one
+#include "table_read.h"
+#undef sigcmp
+
+enum { FLOWS = 4096, KEYS = 3 * FLOWS, OPERATIONS = 400000 };
+
+static struct table *table;
+
+static int set_up(void **state)
+{
+	(void)state;
+	table = table_create(FLOWS, 2);
+	return table != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	table_destroy(table);
+	return 0;
+}
+
+// Key 'i' of a family in which many share addresses and ports.
+static struct table_key key_of(uint32_t i)
+{
+	return (struct table_key){
+		.src_be = i & 63,
+		.dst_be = i >> 12,
+		.sport_be = (uint16_t)((i >> 6) & 63),
+		.dport_be = 80,
+		.in_port = (uint16_t)(i & 1),
+		.proto = (uint8_t)(i & 2 ? NFO_TCP : NFO_UDP),
+	};
+}
+
+static struct table_entry entry_of(uint32_t i)
+{
+	// 'src_be' tells a reader whose entry it is
+	return (struct table_entry){.key = key_of(i), .src_be = i};
+}
+
+static uint32_t add(uint32_t i)
+{
+	const struct table_entry e = entry_of(i);
+	uint32_t idx = DP_FLOW_NONE;
+
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, i, &idx), 0);
+	return idx;
+}
+
+static uint32_t find(uint32_t i)
+{
+	const struct table_key key = key_of(i);
+
+	return table_find(table, &key);
+}
+
+// No reader is registered: whatever waits is free after two turns.
+static void reclaim(void)
+{
+	table_reclaim(table);
+	table_reclaim(table);
+}
+
+static void test_add_find_del(void **state)
+{
+	const struct table_entry e = entry_of(7);
+	uint32_t idx, again;
+
+	(void)state;
+	assert_int_equal(find(7), DP_FLOW_NONE);
+	idx = add(7);
+	assert_int_equal(find(7), idx);
+	assert_int_equal(find(8), DP_FLOW_NONE);
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &again), -EEXIST);
+	table_del(table, idx);
+	assert_int_equal(find(7), DP_FLOW_NONE);
+}
+
+static void test_full(void **state)
+{
+	struct dp_table_stats stats;
+	uint32_t idx[FLOWS], more;
+	struct table_entry e = entry_of(FLOWS);
+
+	(void)state;
+	for (uint32_t i = 0; i < FLOWS; i++)
+		idx[i] = add(i);
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &more), -ENOSPC);
+	assert_int_equal(find(FLOWS), DP_FLOW_NONE);
+	for (uint32_t i = 0; i < FLOWS; i++)
+		assert_int_equal(find(i), idx[i]);
+	for (uint32_t i = 0; i < FLOWS; i++)
+		table_del(table, idx[i]);
+	reclaim();
+	table_stats(table, &stats);
+	assert_int_equal(stats.used, 0);
+	assert_int_equal(stats.retired, 0);
+	// what overflowed is given back, or churn would eat the pool
+	assert_int_equal(stats.overflow_buckets, 0);
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &more), 0);
+}
+
+static void test_oracle(void **state)
+{
+	const struct rte_hash_parameters params = {
+		.name = "oracle",
+		.entries = 2 * KEYS,
+		.key_len = sizeof(struct table_key),
+		.hash_func = rte_hash_crc,
+	};
+	struct rte_hash *oracle = rte_hash_create(&params);
+	struct dp_table_stats stats;
+
+	(void)state;
+	assert_non_null(oracle);
+	srand(1);
+	for (int n = 0; n < OPERATIONS; n++) {
+		const uint32_t i = (uint32_t)rand() % KEYS;
+		const struct table_key key = key_of(i);
+		const struct table_entry e = entry_of(i);
+		void *data = NULL;
+		const bool known = rte_hash_lookup_data(oracle, &key, &data) >= 0;
+		uint32_t idx = (uint32_t)(uintptr_t)data;
+
+		assert_int_equal(table_find(table, &key), known ? idx : DP_FLOW_NONE);
+		switch (rand() % 4) {
+		case 0:
+			if (known) {
+				table_del(table, idx);
+				rte_hash_del_key(oracle, &key);
+			}
+			break;
+		case 1:
+			if (known && table_replace(table, &e, &idx) == 0)
+				rte_hash_add_key_data(oracle, &key, (void *)(uintptr_t)idx);
+			break;
+		default:
+			if (!known && table_add(table, &e, DP_FLOW_NONE, i, &idx) == 0)
+				rte_hash_add_key_data(oracle, &key, (void *)(uintptr_t)idx);
+		}
+		if (n % 100 == 0)
+			table_reclaim(table);
+	}
+	table_stats(table, &stats);
+	assert_int_equal(stats.used, rte_hash_count(oracle));
+	rte_hash_free(oracle);
+}
+
+static void test_replace_keeps_counters(void **state)
+{
+	struct table_entry e = entry_of(5);
+	uint32_t idx = add(5), old = idx;
+	uint64_t packets, bytes;
+	uint16_t tick;
+
+	(void)state;
+	table->entries[idx].packets = 10;
+	table->entries[idx].bytes = 1000;
+	e.src_be = 99;
+	assert_int_equal(table_replace(table, &e, &idx), 0);
+	assert_int_not_equal(idx, old);
+	assert_int_equal(find(5), idx);
+	table->entries[old].packets++; // a worker that still had the old one
+	table->entries[old].bytes += 100;
+	table->entries[idx].packets = 1;
+	table->entries[idx].bytes = 50;
+	table_counters(table, idx, &packets, &bytes, &tick);
+	assert_int_equal(packets, 12);
+	assert_int_equal(bytes, 1150);
+	reclaim();
+	table_counters(table, idx, &packets, &bytes, &tick);
+	assert_int_equal(packets, 12);
+	assert_int_equal(bytes, 1150);
+}
+
+static void test_counters_wrap_and_foreign(void **state)
+{
+	uint64_t packets, bytes;
+	uint32_t idx = add(1);
+	uint16_t tick;
+
+	(void)state;
+	table->entries[idx].packets = UINT32_MAX;
+	table_fold(table, 0, FLOWS, NULL);
+	table->entries[idx].packets = 4; // five more
+	table->foreign[1][idx] = (struct table_foreign){3, 300};
+	table_counters(table, idx, &packets, &bytes, &tick);
+	assert_int_equal(packets, (uint64_t)UINT32_MAX + 5 + 3);
+	assert_int_equal(bytes, 300);
+	table_del(table, idx);
+	reclaim();
+	for (uint32_t i = 2; i < FLOWS + 2; i++) { // its place is used again
+		idx = add(i);
+		table_counters(table, idx, &packets, &bytes, &tick);
+		assert_int_equal(packets, 0);
+		assert_int_equal(bytes, 0);
+	}
+}
+
+static unsigned int closings;
+
+static void on_closing(uint32_t cookie)
+{
+	assert_int_equal(cookie, 3);
+	closings++;
+}
+
+static void test_fold_reports_closing(void **state)
+{
+	const uint32_t idx = add(3);
+
+	(void)state;
+	closings = 0;
+	table_fold(table, 0, FLOWS, on_closing);
+	assert_int_equal(closings, 0);
+	table->entries[idx].state = FLOW_CLOSING;
+	table_fold(table, 0, FLOWS, on_closing);
+	assert_int_equal(closings, 1);
+	table_del(table, idx);
+	table_fold(table, 0, FLOWS, on_closing);
+	assert_int_equal(closings, 1);
+}
+
+// Nothing is used again before every online reader has passed a quiescent state.
+static void test_grace(void **state)
+{
+	struct dp_table_stats stats;
+	const uint32_t idx = add(1);
+
+	(void)state;
+	rte_rcu_qsbr_thread_register(table->qsbr, 0);
+	rte_rcu_qsbr_thread_online(table->qsbr, 0);
+	table_del(table, idx);
+	for (int i = 0; i < 5; i++)
+		table_reclaim(table);
+	table_stats(table, &stats);
+	assert_int_equal(stats.retired, 1);
+	assert_true(table->cold[idx].used);
+	rte_rcu_qsbr_quiescent(table->qsbr, 0);
+	table_reclaim(table);
+	table_stats(table, &stats);
+	assert_int_equal(stats.retired, 0);
+	rte_rcu_qsbr_thread_offline(table->qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(table->qsbr, 0);
+}
+
+enum { STABLE = 512 };
+
+static struct {
+	bool stop;
+	uint64_t lookups, missing, wrong;
+} reader;
+
+static void *read_stable(void *arg)
+{
+	(void)arg;
+	rte_rcu_qsbr_thread_register(table->qsbr, 1);
+	rte_rcu_qsbr_thread_online(table->qsbr, 1);
+	while (!__atomic_load_n(&reader.stop, __ATOMIC_RELAXED)) {
+		for (uint32_t i = 0; i < STABLE; i++) {
+			const uint32_t idx = find(i);
+
+			reader.lookups++;
+			if (idx == DP_FLOW_NONE)
+				reader.missing++;
+			else if (table->entries[idx].src_be != i)
+				reader.wrong++;
+		}
+		for (uint32_t i = STABLE; i < KEYS; i += 37) { // these come and go
+			const uint32_t idx = find(i);
+
+			if (idx != DP_FLOW_NONE && table->entries[idx].src_be != i)
+				reader.wrong++;
+		}
+		rte_rcu_qsbr_quiescent(table->qsbr, 1);
+	}
+	rte_rcu_qsbr_thread_offline(table->qsbr, 1);
+	rte_rcu_qsbr_thread_unregister(table->qsbr, 1);
+	return NULL;
+}
+
+// Flows that stay are found at every moment, with their own content, while others come and go and
+// while they themselves are replaced.
+static void test_reader_beside_writer(void **state)
+{
+	uint32_t idx[KEYS];
+	pthread_t thread;
+
+	(void)state;
+	memset(idx, 0xff, sizeof(idx));
+	memset(&reader, 0, sizeof(reader));
+	for (uint32_t i = 0; i < STABLE; i++)
+		idx[i] = add(i);
+	assert_int_equal(pthread_create(&thread, NULL, read_stable, NULL), 0);
+	srand(2);
+	for (int n = 0; n < OPERATIONS; n++) {
+		const uint32_t i = (uint32_t)rand() % KEYS;
+		const struct table_entry e = entry_of(i);
+
+		if (i < STABLE) {
+			table_replace(table, &e, &idx[i]);
+		} else if (idx[i] == DP_FLOW_NONE) {
+			table_add(table, &e, DP_FLOW_NONE, i, &idx[i]);
+		} else {
+			table_del(table, idx[i]);
+			idx[i] = DP_FLOW_NONE;
+		}
+		if (n % 16 == 0)
+			table_reclaim(table);
+	}
+	__atomic_store_n(&reader.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	assert_int_not_equal(reader.lookups, 0);
+	assert_int_equal(reader.missing, 0);
+	assert_int_equal(reader.wrong, 0);
+}
+
+static void test_sigcmp_leaves(void **state)
+{
+	uint16_t sigs[8] __attribute__((aligned(16)));
+
+	(void)state;
+	srand(3);
+	for (int n = 0; n < 10000; n++) {
+		const uint16_t sig = (uint16_t)(rand() % 5 * 0x4001);
+
+		for (int i = 0; i < 8; i++)
+			sigs[i] = (uint16_t)(rand() % 5 * 0x4001);
+		assert_int_equal(sigcmp_leaf(sigs, sig), sigcmp(sigs, sig));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_add_find_del, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_oracle, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_replace_keeps_counters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_counters_wrap_and_foreign, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fold_reports_closing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_grace, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reader_beside_writer, set_up, tear_down),
+		cmocka_unit_test(test_sigcmp_leaves),
+	};
+
+	if (eal_for_test("64") < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
