@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The mirror's world for mirror_test.c: conntrack, nf_tables, rtnetlink and the dataplane as plain
+// state 'k' that the test sets and looks at. Include after cmocka.h.
+#pragma once
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/rtnetlink.h>
+
+#include "dp_api.h"
+#include "loop.h"
+#include "mirror.h"
+
+#define S_NS 1000000000ull
+
+enum { FLOWS = 64, LAN = 1, WAN = 2 };
+
+static struct {
+	struct loop *loop;
+	uint64_t now_ns;
+	struct mirror *mirror;
+	struct nft_flowtable stand_in;
+	// dataplane
+	struct nfo_flow flow[FLOWS];
+	struct nfo_counters counters[FLOWS];
+	uint32_t cookie[FLOWS];
+	bool in[FLOWS];
+	unsigned int n_flows;
+	int add_error;
+	struct dp_event event;
+	unsigned int n_events;
+	// conntrack
+	ct_event_fn ct_event;
+	ct_gone_fn ct_gone;
+	void *ct_arg;
+	unsigned int dumps, timeouts, liberals;
+	bool dumping;
+	uint32_t timeout_s;
+	struct ct_filter filter;
+	// the rest
+	nft_changed_fn nft_changed;
+	struct nft_flowtable ft;
+	struct nft_flowtables fts;
+	char devices[2][NFO_NAME_LEN];
+	struct rtnl_link link[3];
+	struct rtnl_neigh neigh[3];
+	int route_error;
+} k;
+
+// --- the dataplane ---
+
+int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, uint32_t *idx)
+{
+	(void)sibling;
+	if (k.add_error != 0)
+		return k.add_error;
+	for (*idx = 0; k.in[*idx]; (*idx)++)
+		assert_true(*idx < FLOWS - 1);
+	k.in[*idx] = true;
+	k.flow[*idx] = *flow;
+	k.cookie[*idx] = cookie;
+	k.counters[*idx] = (struct nfo_counters){0};
+	k.n_flows++;
+	return 0;
+}
+
+int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
+{
+	assert_true(k.in[*idx]);
+	k.flow[*idx] = *flow;
+	return 0;
+}
+
+void dp_flow_del(uint32_t idx)
+{
+	assert_true(k.in[idx]);
+	k.in[idx] = false;
+	k.n_flows--;
+}
+
+void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
+{
+	assert_true(k.in[idx]);
+	*counters = k.counters[idx];
+}
+
+unsigned int dp_events(struct dp_event *events, unsigned int n)
+{
+	const unsigned int got = k.n_events;
+
+	assert_true(n >= got);
+	if (got != 0)
+		events[0] = k.event;
+	k.n_events = 0;
+	return got;
+}
+
+void dp_housekeep(void)
+{
+}
+
+// --- conntrack ---
+
+struct ct *ct_create(struct loop *loop, size_t rcvbuf_bytes, ct_event_fn fn, void *arg)
+{
+	(void)loop;
+	(void)rcvbuf_bytes;
+	k.ct_event = fn;
+	k.ct_arg = arg;
+	return (void *)&k;
+}
+
+void ct_destroy(struct ct *ct)
+{
+	(void)ct;
+}
+
+int ct_dump(struct ct *ct, const struct ct_filter *filter)
+{
+	(void)ct;
+	if (k.dumping)
+		return -EBUSY;
+	k.filter = *filter;
+	k.dumps++;
+	k.dumping = true;
+	return 0;
+}
+
+void ct_on_gone(struct ct *ct, ct_gone_fn fn, void *arg)
+{
+	(void)ct;
+	(void)arg;
+	k.ct_gone = fn;
+}
+
+int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s)
+{
+	(void)ct;
+	(void)conn;
+	k.timeouts++;
+	k.timeout_s = timeout_s;
+	return 0;
+}
+
+int ct_set_liberal(struct ct *ct, const struct ct_conn *conn)
+{
+	(void)ct;
+	(void)conn;
+	k.liberals++;
+	return 0;
+}
+
+int ct_flush(struct ct *ct)
+{
+	(void)ct;
+	return 0;
+}
+
+void ct_stats(const struct ct *ct, struct ct_stats *stats)
+{
+	(void)ct;
+	memset(stats, 0, sizeof(*stats));
+}
+
+// --- nf_tables and rtnetlink ---
+
+struct nft *nft_create(struct loop *loop, nft_changed_fn changed, void *arg)
+{
+	(void)loop;
+	k.nft_changed = changed;
+	changed(arg); // as the real one may
+	return (void *)&k;
+}
+
+void nft_destroy(struct nft *nft)
+{
+	(void)nft;
+}
+
+const struct nft_flowtables *nft_list(const struct nft *nft)
+{
+	(void)nft;
+	return &k.fts;
+}
+
+const char *nft_unsupported(const struct nft *nft)
+{
+	(void)nft;
+	return NULL;
+}
+
+void nft_kick(struct nft *nft)
+{
+	(void)nft;
+}
+
+int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route)
+{
+	(void)rtnl;
+	*route = (struct rtnl_route){
+		.type = RTN_UNICAST,
+		.gateway = key->dst,
+		.oif = key->dst.v4_be == inet_addr("10.0.1.2") ? LAN : WAN,
+	};
+	return k.route_error;
+}
+
+const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex)
+{
+	(void)rtnl;
+	return &k.link[ifindex];
+}
+
+const struct rtnl_neigh *rtnl_neigh_find(
+	const struct rtnl *rtnl, int ifindex, uint8_t family, const union nfo_addr *addr)
+{
+	(void)rtnl;
+	(void)family;
+	(void)addr;
+	return &k.neigh[ifindex];
+}
+
+bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family)
+{
+	(void)rtnl;
+	(void)family;
+	return false;
+}
