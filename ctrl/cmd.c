@@ -48,18 +48,6 @@ static int step_version(struct sock_reply *reply, struct sock *sock, void *clien
 	return 0;
 }
 
-static const struct nft_flowtable *find_flowtable(
-	const struct mirror *mirror, const struct mirror_flow *flow)
-{
-	for (unsigned int i = 0; i < mirror_flowtables(mirror); i++) {
-		const struct nft_flowtable *ft = mirror_flowtable(mirror, i);
-
-		if (strcmp(ft->name, flow->flowtable) == 0 && strcmp(ft->table, flow->table) == 0)
-			return ft;
-	}
-	return NULL;
-}
-
 static int step_flows(struct sock_reply *reply, struct sock *sock, void *client)
 {
 	const struct answer *answer = reply->ctx;
@@ -70,9 +58,7 @@ static int step_flows(struct sock_reply *reply, struct sock *sock, void *client)
 
 	for (int i = 0; i < SLOTS_A_STEP && reply->cursor < slots; i++, reply->cursor++) {
 		if (mirror_get(mirror, (uint32_t)reply->cursor, &flow))
-			sock_emit(sock, client,
-				record_flow(&flow, find_flowtable(mirror, &flow), &answer->names,
-					now_ns));
+			sock_emit(sock, client, record_flow(&flow, &answer->names, now_ns));
 	}
 	return reply->cursor < slots;
 }

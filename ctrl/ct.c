@@ -427,6 +427,16 @@ int ct_set_liberal(struct ct *ct, const struct ct_conn *conn)
 	return err;
 }
 
+int ct_set_assured(struct ct *ct, const struct ct_conn *conn)
+{
+	void *at;
+	int err = reserve(ct, &at);
+
+	if (!err)
+		queue(ct, ct_put_assured(at, conn));
+	return err;
+}
+
 int ct_flush(struct ct *ct)
 {
 	size_t bytes = ct->batch_bytes;

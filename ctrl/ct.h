@@ -74,6 +74,9 @@ int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s
 // IP_CT_TCP_FLAG_BE_LIBERAL for both directions: nf_conntrack_tcp_packet() then accepts segments
 // beyond the windows it has seen, as nf_flow_table sets it for what it takes.
 int ct_set_liberal(struct ct *ct, const struct ct_conn *conn);
+// IPS_SEEN_REPLY and IPS_ASSURED, for UDP whose replies conntrack does not see: without them its
+// entry dies with the kernel's flowtable entry.
+int ct_set_assured(struct ct *ct, const struct ct_conn *conn);
 int ct_flush(struct ct *ct);
 
 void ct_stats(const struct ct *ct, struct ct_stats *stats);

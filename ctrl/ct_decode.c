@@ -225,6 +225,16 @@ struct nlmsghdr *ct_put_timeout(void *buf, const struct ct_conn *conn, uint32_t 
 	return nlh;
 }
 
+struct nlmsghdr *ct_put_assured(void *buf, const struct ct_conn *conn)
+{
+	struct nlmsghdr *nlh = put_update(buf, conn);
+
+	// bits that are set must be told again, those that cannot be changed are ignored
+	mnl_attr_put_u32(nlh, CTA_STATUS,
+		htonl(conn->status | IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+	return nlh;
+}
+
 struct nlmsghdr *ct_put_liberal(void *buf, const struct ct_conn *conn)
 {
 	const struct nf_ct_tcp_flags liberal = {

@@ -105,7 +105,6 @@ static int fill_stand_in(struct ctrl *c, const struct conf *conf)
 			.mark_value = from->mark_value,
 			.mark_mask = from->mark_mask,
 		};
-		snprintf(ft->table, sizeof(ft->table), "config");
 		snprintf(ft->name, sizeof(ft->name), "%s", from->name);
 		memcpy(ft->devices, from->device, sizeof(from->device));
 	}
@@ -140,8 +139,9 @@ static void say_sources(const struct ctrl *c)
 	for (unsigned int i = 0; i < mirror_flowtables(c->mirror); i++) {
 		const struct nft_flowtable *ft = mirror_flowtable(c->mirror, i);
 
-		log_notice(
-			"ctrl", "flowtable %s %s: %u devices", ft->table, ft->name, ft->n_devices);
+		log_notice("ctrl", "flowtable %s %s: %u devices",
+			ft->from_config ? "of the configuration" : ft->table, ft->name,
+			ft->n_devices);
 	}
 	if (!mirror_ct_stats(c->mirror, &stats))
 		log_warning("ctrl", "no conntrack: all packets take the kernel's path");

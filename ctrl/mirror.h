@@ -34,8 +34,8 @@ struct mirror_conf {
 struct mirror_flow {
 	struct ct_conn conn;
 	enum nfo_reason reason; // NFO_R_OFFLOADED: both directions are in the dataplane
-	char table[NFT_NAME_LEN], flowtable[NFT_NAME_LEN]; // "" while none applies
-	bool has_path;                                     // 'dir' is meaningful
+	const struct nft_flowtable *flowtable; // NULL while none applies; good for this turn only
+	bool has_path;                         // 'dir' is meaningful
 	struct nfo_flow dir[2];
 	struct nfo_counters counters[2]; // zero unless installed
 	uint64_t age_ns;                 // since it is in its present state

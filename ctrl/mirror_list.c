@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The mirror as listings see it.
-#include <stdio.h>
 #include <string.h>
 
 #include "dp_api.h"
@@ -9,17 +8,6 @@
 uint32_t mirror_slots(const struct mirror *m)
 {
 	return m->conns.top;
-}
-
-static void list_flowtable(const struct mirror *m, const struct conn *c, struct mirror_flow *flow)
-{
-	const struct nft_flowtable *ft = mirror_flowtable_of(
-		m, &c->ct, m->conf.port[c->dir[0].in_port], m->conf.port[c->dir[0].out_port]);
-
-	if (ft == NULL)
-		return;
-	snprintf(flow->table, sizeof(flow->table), "%s", ft->table);
-	snprintf(flow->flowtable, sizeof(flow->flowtable), "%s", ft->name);
 }
 
 bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
@@ -39,7 +27,8 @@ bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 	};
 	if (c->has_path) {
 		memcpy(flow->dir, c->dir, sizeof(flow->dir));
-		list_flowtable(m, c, flow);
+		flow->flowtable = mirror_flowtable_of(m, &c->ct, m->conf.port[c->dir[0].in_port],
+			m->conf.port[c->dir[0].out_port]);
 	}
 	mirror_counters(c, flow->counters);
 	used_ns = mirror_used_ns(c, flow->counters);

@@ -140,15 +140,17 @@ static const char *family_word(uint8_t family)
 	}
 }
 
-static void put_flowtable(json_t *o, const struct mirror_flow *flow, const struct nft_flowtable *ft)
+static void put_flowtable(json_t *o, const struct nft_flowtable *ft)
 {
 	char text[2 * NFT_NAME_LEN + 16];
-	const char *family = ft && !ft->from_config ? family_word(ft->family) : "";
 
-	if (flow->flowtable[0] == '\0')
+	if (ft == NULL)
 		return;
-	snprintf(text, sizeof(text), "%s%s%s%s%s", family, *family ? " " : "", flow->table,
-		flow->table[0] ? " " : "", flow->flowtable);
+	if (ft->from_config)
+		snprintf(text, sizeof(text), "%s", ft->name);
+	else
+		snprintf(text, sizeof(text), "%s %s %s", family_word(ft->family), ft->table,
+			ft->name);
 	put_text(o, "flowtable", text);
 }
 
@@ -176,8 +178,8 @@ static void put_direction(
 	json_object_set_new(o, key, dir);
 }
 
-json_t *record_flow(const struct mirror_flow *flow, const struct nft_flowtable *ft,
-	const struct record_names *names, uint64_t now_ns)
+json_t *record_flow(
+	const struct mirror_flow *flow, const struct record_names *names, uint64_t now_ns)
 {
 	json_t *o = json_object();
 
@@ -189,7 +191,7 @@ json_t *record_flow(const struct mirror_flow *flow, const struct nft_flowtable *
 	put_text(o, "state", flow->reason == NFO_R_OFFLOADED ? "offloaded" : "kernel");
 	put_text(o, "reason", nfo_reason_word(flow->reason));
 	put_text(o, "reason_text", nfo_reason_text(flow->reason));
-	put_flowtable(o, flow, ft);
+	put_flowtable(o, flow->flowtable);
 	put(o, "mark", flow->conn.mark);
 	put(o, "zone", flow->conn.zone);
 	put(o, "age_s", flow->age_ns / NS_PER_S);

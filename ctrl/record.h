@@ -16,9 +16,8 @@ struct record_names {
 	char port[NFO_MAX_PORTS][NFO_NAME_LEN];
 };
 
-// 'ft' is the flow's flowtable where it is known, or NULL.
-json_t *record_flow(const struct mirror_flow *flow, const struct nft_flowtable *ft,
-	const struct record_names *names, uint64_t now_ns);
+json_t *record_flow(
+	const struct mirror_flow *flow, const struct record_names *names, uint64_t now_ns);
 json_t *record_flowtable(const struct nft_flowtable *ft);
 json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats);
 json_t *record_worker(const struct dp_worker_stats *stats);

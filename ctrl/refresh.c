@@ -7,6 +7,7 @@
 
 #include <linux/netfilter/nf_conntrack_common.h>
 
+#include "dp_api.h"
 #include "mirror_priv.h"
 
 #define S_NS 1000000000ull
@@ -46,6 +47,21 @@ uint32_t refresh_timeout(const struct mirror *m, const struct conn *c)
 	return c->ct.status & IPS_ASSURED ? m->udp_stream_s : m->udp_s;
 }
 
+// Conntrack calls UDP unreplied while the replies that it would have seen are forwarded here, and
+// kernels since 6.12 end such an entry with their flowtable entry: it hears of replies, and while
+// there are none the kernel's own entry is kept by a packet now and then.
+static void refresh_udp(struct mirror *m, struct conn *c, const struct nfo_counters counters[2])
+{
+	const uint32_t replied = IPS_SEEN_REPLY | IPS_ASSURED;
+
+	if ((c->ct.status & replied) == replied)
+		return;
+	if (counters[1].packets == 0)
+		dp_flow_sample(c->idx[0]);
+	else if (ct_set_assured(m->ct, &c->ct) == 0)
+		c->ct.status |= replied;
+}
+
 static void refresh(struct mirror *m, uint32_t slot)
 {
 	struct conn *c = &m->conns.slot[slot];
@@ -57,6 +73,8 @@ static void refresh(struct mirror *m, uint32_t slot)
 	packets = counters[0].packets + counters[1].packets;
 	if (packets != c->packets_refreshed) {
 		c->packets_refreshed = packets;
+		if (c->ct.orig.proto == NFO_UDP)
+			refresh_udp(m, c, counters);
 		if (ct_set_timeout(m->ct, &c->ct, refresh_timeout(m, c)) == 0)
 			m->stats.refreshed++;
 		return;

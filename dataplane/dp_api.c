@@ -149,6 +149,11 @@ void dp_flow_del(uint32_t idx)
 	table_del(dp.table, idx);
 }
 
+void dp_flow_sample(uint32_t idx)
+{
+	table_sample(dp.table, idx);
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;

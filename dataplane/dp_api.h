@@ -108,6 +108,8 @@ int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, 
 int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow);
 // From here on no new burst finds it; a burst in flight may still use it.
 void dp_flow_del(uint32_t idx);
+// The next packet of it goes to the kernel, though it is known.
+void dp_flow_sample(uint32_t idx);
 void dp_flow_counters(uint32_t idx, struct nfo_counters *counters);
 
 // Events of the workers since the last call, at most 'n'. Returns how many.

@@ -96,6 +96,7 @@ enum nfo_reason {
 	X(TTL, "ttl", "TTL of 0 or 1")                           \
 	X(CHECKSUM, "checksum", "bad checksum")                  \
 	X(TCP_FLAGS, "tcp-flags", "SYN, FIN or RST")             \
+	X(SAMPLE, "sample", "one packet of a flow, so that the kernel sees it is in use")         \
 	X(CLOSING, "closing", "its connection is closing")       \
 	X(MTU, "mtu", "longer than the path MTU")
 

@@ -106,18 +106,30 @@ static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, 
 	e->bytes += bytes;
 }
 
+// The flow is not simply forwarded. Several workers may meet FLOW_SAMPLE; one packet is taken.
+static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
+{
+	if (state == FLOW_CLOSING)
+		return NFO_P_CLOSING;
+	return __atomic_compare_exchange_n(
+		       &e->state, &state, FLOW_FORWARD, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+		       ? NFO_P_SAMPLE
+		       : NFO_P_CLOSING;
+}
+
 static inline enum nfo_punt flow_verdict(
 	struct worker *w, struct rte_mbuf *m, uint32_t idx, enum nfo_punt parsed)
 {
-	const struct table_entry *e = &w->table->entries[idx];
+	struct table_entry *e = &w->table->entries[idx];
+	const uint8_t state = __atomic_load_n(&e->state, __ATOMIC_RELAXED);
 
 	if (unlikely(parsed == NFO_P_TCP_FLAGS)) {
 		if (parse_tcp_ends(m))
 			flow_close(w, idx);
 		return NFO_P_TCP_FLAGS;
 	}
-	if (unlikely(__atomic_load_n(&e->state, __ATOMIC_RELAXED) != FLOW_FORWARD))
-		return NFO_P_CLOSING;
+	if (unlikely(state != FLOW_FORWARD))
+		return special_verdict(e, state);
 	if (unlikely(m->pkt_len - sizeof(struct rte_ether_hdr) > e->mtu))
 		return NFO_P_MTU;
 	return PARSE_OK;

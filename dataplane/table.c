@@ -291,6 +291,14 @@ void table_del(struct table *t, uint32_t idx)
 	t->used--;
 }
 
+void table_sample(struct table *t, uint32_t idx)
+{
+	uint8_t forward = FLOW_FORWARD;
+
+	__atomic_compare_exchange_n(&t->entries[idx].state, &forward, FLOW_SAMPLE, false,
+		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 static void fold_entry(struct table *t, uint32_t idx)
 {
 	const struct table_entry *e = &t->entries[idx];

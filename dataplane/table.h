@@ -18,7 +18,8 @@
 //     whose entry is complete (2) and whose key differs, which is a miss.
 //  5. Replacement stores the index of a new complete entry with the same key over the old one.
 //  6. Workers write two things only: the count line's fields of entries they own ('owner', won by
-//     one compare-and-swap for a flow's life), and 'state' to FLOW_CLOSING, a single byte.
+//     one compare-and-swap for a flow's life), and 'state', a byte: to FLOW_CLOSING, which is
+//     final, or from FLOW_SAMPLE (set by control) back to FLOW_FORWARD by compare-and-swap.
 //  7. An overflow bucket is unlinked when it is empty and last, and used again after (3)'s wait.
 #pragma once
 
@@ -49,6 +50,7 @@ struct table_key {
 
 enum flow_state {
 	FLOW_FORWARD,
+	FLOW_SAMPLE,  // the next packet goes to the kernel, then it is FLOW_FORWARD again
 	FLOW_CLOSING, // FIN or RST seen: everything goes to the kernel
 };
 
@@ -144,6 +146,8 @@ int table_add(struct table *table, const struct table_entry *entry, uint32_t sib
 // The key of 'entry' must be that of '*idx'. -ENOSPC leaves the old one in place.
 int table_replace(struct table *table, const struct table_entry *entry, uint32_t *idx);
 void table_del(struct table *table, uint32_t idx);
+// FLOW_FORWARD becomes FLOW_SAMPLE; another state stays.
+void table_sample(struct table *table, uint32_t idx);
 
 // Control's own lookup; DP_FLOW_NONE if absent.
 uint32_t table_find(const struct table *table, const struct table_key *key);

@@ -276,6 +276,24 @@ static void live_liberal(void **state)
 	ct_destroy(ct);
 }
 
+static void live_assured(void **state)
+{
+	struct told told;
+	struct loop *loop = live_loop(state);
+	struct ct *ct = live_ct(loop, 1 << 20, &told);
+	const struct ct_filter filter = {.status_value = IPS_ASSURED, .status_mask = IPS_ASSURED};
+
+	make_entries(1000, 1, 1);
+	live_until(loop, told.n[CT_EVENT_NEW] == 1);
+	told.last[CT_EVENT_NEW].status &= ~(uint32_t)(IPS_ASSURED | IPS_SEEN_REPLY);
+	assert_int_equal(ct_set_assured(ct, &told.last[CT_EVENT_NEW]), 0);
+	assert_int_equal(ct_flush(ct), 0);
+	assert_int_equal(ct_dump(ct, &filter), 0);
+	live_until(loop, told.n[CT_EVENT_DUMP_END] == 1);
+	assert_int_equal(told.n[CT_EVENT_DUMP], 1);
+	ct_destroy(ct);
+}
+
 // More updates than a batch holds: they are sent on the way.
 static void live_many_updates(void **state)
 {
@@ -333,6 +351,7 @@ int main(void)
 		live(live_dump_after_end),
 		live(live_updates),
 		live(live_liberal),
+		live(live_assured),
 		live(live_many_updates),
 		live(live_overrun),
 	};

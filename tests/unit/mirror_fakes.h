@@ -39,6 +39,7 @@ static struct {
 	ct_gone_fn ct_gone;
 	void *ct_arg;
 	unsigned int dumps, timeouts, liberals;
+	unsigned int assureds, samples;
 	bool dumping;
 	uint32_t timeout_s;
 	struct ct_filter filter;
@@ -87,6 +88,12 @@ void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
 {
 	assert_true(k.in[idx]);
 	*counters = k.counters[idx];
+}
+
+void dp_flow_sample(uint32_t idx)
+{
+	assert_true(k.in[idx]);
+	k.samples++;
 }
 
 unsigned int dp_events(struct dp_event *events, unsigned int n)
@@ -152,6 +159,14 @@ int ct_set_liberal(struct ct *ct, const struct ct_conn *conn)
 	(void)ct;
 	(void)conn;
 	k.liberals++;
+	return 0;
+}
+
+int ct_set_assured(struct ct *ct, const struct ct_conn *conn)
+{
+	(void)ct;
+	(void)conn;
+	k.assureds++;
 	return 0;
 }
 

@@ -308,6 +308,31 @@ static void test_refresh(void **state)
 	assert_int_equal(k.timeouts, before);
 }
 
+// UDP that conntrack has seen no reply of: the kernel sees a packet now and then, until a reply
+// comes, of which conntrack is told.
+static void test_udp_unreplied(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	c.orig.proto = c.reply.proto = NFO_UDP;
+	c.status = IPS_CONFIRMED | IPS_OFFLOAD;
+	c.tcp_state = CT_TCP_STATE_ABSENT;
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 2);
+	k.counters[0].packets++;
+	pass_ms(11000);
+	assert_int_not_equal(k.samples, 0);
+	assert_int_equal(k.assureds, 0);
+	assert_int_equal(k.timeout_s, 30);
+	k.samples = 0;
+	k.counters[1].packets++;
+	pass_ms(11000);
+	assert_int_equal(k.assureds, 1);
+	assert_int_equal(k.samples, 0);
+	assert_int_equal(k.timeout_s, 120);
+}
+
 static void test_flowtable_goes(void **state)
 {
 	struct ct_conn c = tcp(1);
@@ -480,6 +505,7 @@ int main(void)
 		TEST(closed_is_forgotten),
 		TEST(idle),
 		TEST(refresh),
+		TEST(udp_unreplied),
 		TEST(flowtable_goes),
 		TEST(neighbour),
 		TEST(route_goes),

@@ -33,8 +33,8 @@ static const struct packet_spec up = {
 	.tcp_flags = RTE_TCP_ACK_FLAG,
 	.payload = 10,
 };
-static const struct packet_spec up_out = {.src = "10.0.2.1", .dst = "10.0.2.2", .sport = 1024,
-	.dport = 80};
+static const struct packet_spec up_out = {
+	.src = "10.0.2.1", .dst = "10.0.2.2", .sport = 1024, .dport = 80};
 static const struct packet_spec down = {
 	.src = "10.0.2.2",
 	.dst = "10.0.2.1",
@@ -45,8 +45,8 @@ static const struct packet_spec down = {
 	.tcp_flags = RTE_TCP_ACK_FLAG,
 	.payload = 1000,
 };
-static const struct packet_spec down_out = {.src = "10.0.2.2", .dst = "10.0.1.2", .sport = 80,
-	.dport = 40000};
+static const struct packet_spec down_out = {
+	.src = "10.0.2.2", .dst = "10.0.1.2", .sport = 80, .dport = 40000};
 
 static uint32_t add_flow(const struct packet_spec *in, const struct packet_spec *out, uint16_t from,
 	uint16_t to, uint32_t sibling)
@@ -180,6 +180,26 @@ static void test_syn_keeps_flow(void **state)
 	assert_int_equal(t.worker[0]->to_wire[WAN].n, 1);
 }
 
+// One packet of a flow that is to be sampled goes to the kernel as it came; closing is not undone.
+static void test_sample(void **state)
+{
+	struct worker *w = t.worker[0];
+	struct packet p;
+
+	(void)state;
+	table_sample(t.table, t.flow[0]);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_SAMPLE], 1);
+	assert_int_equal(w->to_twin[LAN].n, 1);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	t.table->entries[t.flow[0]].state = FLOW_CLOSING;
+	table_sample(t.table, t.flow[0]);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_CLOSING], 1);
+}
+
 // After a FIN or RST nothing of the connection is forwarded, in either direction, by any worker.
 static void check_close(uint8_t flags)
 {
@@ -290,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_miss, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mtu, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_syn_keeps_flow, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sample, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rst, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fin_within_burst, set_up, tear_down),
