@@ -129,7 +129,7 @@ static int start_mirror(struct ctrl *c, const struct conf *conf)
 	return c->mirror != NULL ? 0 : -errno;
 }
 
-static void say_sources(const struct ctrl *c)
+static void say_sources(const struct ctrl *c, const struct conf *conf)
 {
 	const char *unsupported = mirror_nft_unsupported(c->mirror);
 	struct ct_stats stats;
@@ -143,7 +143,10 @@ static void say_sources(const struct ctrl *c)
 			ft->from_config ? "of the configuration" : ft->table, ft->name,
 			ft->n_devices);
 	}
-	if (!mirror_ct_stats(c->mirror, &stats))
+	if (mirror_ct_stats(c->mirror, &stats))
+		log_notice("ctrl", "flows come from conntrack: events, and a dump every %u ms",
+			conf->dump_interval_ms);
+	else
 		log_warning("ctrl", "no conntrack: all packets take the kernel's path");
 }
 
@@ -166,7 +169,7 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 		return ret;
 	}
 	set_ct_events();
-	say_sources(c);
+	say_sources(c, conf);
 	c->cmd = (struct cmd_ctx){.loop = c->loop, .mirror = c->mirror, .version = c->version};
 	c->sock = sock_create(c->loop, conf->socket, cmd_request, &c->cmd);
 	if (c->sock == NULL) {

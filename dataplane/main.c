@@ -10,6 +10,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_log.h>
 #include <rte_version.h>
 
 #include "ctrl.h"
@@ -28,7 +29,8 @@ static struct ctrl *ctrl;
 static void usage(FILE *out)
 {
 	fputs("usage: dpdk-nftoffload [EAL options] -- --config FILE [options]\n"
-	      "Forwards the flows of nftables flowtables between DPDK ports; everything else goes to "
+	      "Forwards the flows of nftables flowtables between DPDK ports; everything else goes "
+	      "to "
 	      "the kernel.\n\n"
 	      "  --config FILE      ports and settings, see dpdk-nftoffload.ini(5)\n"
 	      "  --check-config     reads FILE, says whether it is valid, and ends\n"
@@ -110,6 +112,7 @@ static int eal_start(int argc, char **argv)
 	static const char *const chosen[] = {"--in-memory", "--no-shconf", "--huge-unlink",
 		"--file-prefix", "--proc-type", "--single-file-segments", NULL};
 	static const char *const no_huge[] = {"--no-huge", NULL};
+	static const char *const log_level[] = {"--log-level", NULL};
 	static char in_memory[] = "--in-memory", no_shconf[] = "--no-shconf";
 	char *args[MAX_EAL_ARGS + 2];
 	int n = 0;
@@ -123,8 +126,12 @@ static int eal_start(int argc, char **argv)
 	if (!has_option(argc, argv, chosen))
 		args[n++] = has_option(argc, argv, no_huge) ? no_shconf : in_memory;
 	args[n] = NULL;
-	if (rte_eal_init(n, args) >= 0)
+	if (rte_eal_init(n, args) >= 0) {
+		// net_tap complains of every rte_flow facility that twins do without
+		if (!has_option(argc, argv, log_level))
+			rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
 		return 0;
+	}
 	errno = rte_errno;
 	return -1;
 }

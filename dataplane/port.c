@@ -83,7 +83,8 @@ static int port_probe(struct port *port, const struct dp_conf *conf, char *err, 
 			"device \"%s\" of port \"%s\" is not usable (%s), expected a PCI address "
 			"bound "
 			"to a DPDK driver or a virtual device such as net_af_packet0,iface=eth1",
-			pc->device, pc->name, strerror(-ret));
+			pc->device, pc->name,
+			ret == -EFAULT ? "no driver knows it" : strerror(-ret));
 	ret = rte_eth_dev_info_get(port->wire, &info);
 	if (ret == 0)
 		ret = rte_eth_macaddr_get(port->wire, &port->mac);
