@@ -105,9 +105,9 @@ int ports_probe(struct ports *ports, const struct dp_conf *conf, char *err, size
 		struct port *port = &ports->port[i];
 
 		*port = (struct port){.conf = &conf->port[i]};
+		ports->n = i + 1; // ports_stop() closes what is open of it
 		if (port_probe(port, conf, err, size) < 0)
 			return -1;
-		ports->n = i + 1;
 		for (unsigned int other = 0; other < i; other++)
 			if (ports->port[other].wire == port->wire)
 				return fail(conf, port->conf->device_line, err, size,

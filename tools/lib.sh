@@ -52,3 +52,11 @@ install_packages() {
 		return 1
 	}
 }
+
+# build_programs LOG [TARGET...]: builds in build/ of the present folder, its output goes to LOG.
+build_programs() {
+	local log=$1
+	shift
+	{ [ -e build/build.ninja ] || meson setup build; } >"$log" 2>&1 &&
+		ninja -C build "$@" >>"$log" 2>&1
+}

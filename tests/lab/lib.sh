@@ -109,7 +109,7 @@ lab_init() {
 	lab_daemon=''
 	lab_port=5000
 	trap lab_cleanup EXIT
-	trap 'exit 130' INT TERM HUP
+	trap 'trap "" INT TERM HUP; exit 130' INT TERM HUP
 }
 
 lab_cleanup() {
@@ -128,6 +128,19 @@ lab_cleanup() {
 	rm -rf "$LAB_DIR" "/var/run/dpdk/$LAB_PREFIX"
 	[ "$code" != 0 ] || [ "$lab_failed" = 0 ] || code=1
 	exit "$code"
+}
+
+# lab_clear: ends everything and forgets the topology, for another lab_topology. Returns the daemon's
+# exit code.
+lab_clear() {
+	local code name
+	lab_stop
+	code=$?
+	lab_kill_all
+	for name in "$CL" "$GW" "$SV"; do
+		ip netns del "$name" 2>/dev/null
+	done
+	return "$code"
 }
 
 # Our children, and what they left in our namespaces: first asked, then made to end.
@@ -261,6 +274,7 @@ lab_plug() {
 	for name in t-lan t-wan; do
 		wait_for 5 ip -n "$GW" link show "$name" || return
 		lab_no_offloads "$GW" "$name"
+		LAB_IPV6=0 lab_ipv6_off "$GW" "$name"
 		ip -n "$GW" link set "$name" up
 	done
 	lab_guard
@@ -424,7 +438,7 @@ for line in sys.stdin:
     value = json.loads(line)
     r += value if isinstance(value, list) else [value]
 r = [x for x in r if "end" not in x]
-value = eval(sys.argv[1])
+value = eval(f"({sys.argv[1]})") # may be of several lines
 print(value)
 sys.exit(not value)' "$expression"
 }
@@ -444,6 +458,43 @@ lab_get() {
 # lab_count KEY=VALUE ARGUMENT...: how many records have it.
 lab_count() {
 	lab_records "sum(str(x.get('${1%%=*}')) == '${1#*=}' for x in r)" "${@:2}" || true
+}
+
+# lab_twins WORD: a counter (rx_packets, tx_bytes...) of the kernel's, summed over both twins.
+lab_twins() {
+	in_gw cat "/sys/class/net/lan/statistics/$1" "/sys/class/net/wan/statistics/$1" |
+		awk '{ sum += $1 } END { print sum }'
+}
+
+# lab_mark and lab_fast: of the packets that came to the ports since lab_mark, did the workers forward
+# at least 95 %, by their own counters and by the kernel's of the twins?
+lab_mark() {
+	lab_marked=("$(lab_sum rx_packets show ports)" "$(lab_sum offloaded_packets show ports)"
+		"$(lab_twins rx_packets)" "$(lab_twins tx_packets)")
+}
+
+lab_fast() {
+	local was=("${lab_marked[@]}") rx offloaded in out
+	lab_mark
+	rx=$((lab_marked[0] - was[0])) offloaded=$((lab_marked[1] - was[1]))
+	in=$((lab_marked[2] - was[2])) out=$((lab_marked[3] - was[3]))
+	echo "$rx packets came, $offloaded offloaded, the twins had $in in and $out out" >&2
+	[ "$rx" -gt 0 ] && [ $((100 * offloaded)) -ge $((95 * rx)) ] &&
+		[ $((100 * in)) -le $((5 * rx)) ] && [ $((100 * out)) -le $((5 * rx)) ]
+}
+
+# lab_frames ARGUMENT... <SCRIPT: a Python script with frame.py; its 'ok' and 'not ok' lines count.
+lab_frames() {
+	local code=0
+	CL=$CL GW=$GW SV=$SV LAB_SOCKET=$LAB_SOCKET LAB_SLOW=$LAB_SLOW PYTHONDONTWRITEBYTECODE=1 \
+		PYTHONPATH=$lab_root/tests/lab timeout -k 5 $((100 * LAB_SLOW)) \
+		"$lab_python" - "$@" || code=$?
+	case $code in
+	0) ;;
+	9) lab_failed=1 && lab_log_tail ;; # it has said what
+	*) not_ok lab_frames "code $code" ;;
+	esac
+	return "$code"
 }
 
 # --- traffic ---
