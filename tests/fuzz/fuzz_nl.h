@@ -12,14 +12,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// The copy is aligned, and ends where the input ends.
+// The copy is aligned, and ends where the input ends. A first message that is longer is walked again
+// as one that ends there, so that attributes are cut at every place.
 static inline void fuzz_messages(const uint8_t *data, size_t size, nl_fn fn)
 {
-	void *copy = malloc(size ? size : 1);
+	struct nlmsghdr *copy = malloc(size ? size : 1);
 
 	if (!copy)
 		return;
 	memcpy(copy, data, size);
 	nl_walk(copy, size, fn, NULL);
+	if (size >= sizeof(*copy) && copy->nlmsg_len > size) {
+		copy->nlmsg_len = (uint32_t)size;
+		nl_walk(copy, size, fn, NULL);
+	}
 	free(copy);
 }
