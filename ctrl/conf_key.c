@@ -27,8 +27,8 @@ const struct conf_section conf_sections[CONF_N_SECTIONS] = {
 		{"idle-sleep-us", "50", .type = CONF_U32, .max = 10000, GLOBAL(dp.idle_sleep_us)},
 		{"dump-interval-ms", "1000", .type = CONF_U32, .min = 100, .max = 60000,
 			GLOBAL(dump_interval_ms)},
-		{"tcp-idle-s", "0", .type = CONF_U32, .max = 86400, GLOBAL(tcp_idle_s)},
-		{"udp-idle-s", "0", .type = CONF_U32, .max = 86400, GLOBAL(udp_idle_s)},
+		{"tcp-idle-s", "0", .type = CONF_U32, .max = 32768, GLOBAL(tcp_idle_s)},
+		{"udp-idle-s", "0", .type = CONF_U32, .max = 32768, GLOBAL(udp_idle_s)},
 	}},
 	[CONF_PORT] = {.name = "port", .named = true, .n_keys = 8, .keys = {
 		{"device", NULL, "a DPDK device of at most 511 bytes, such as 0000:03:00.0",

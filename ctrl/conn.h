@@ -17,7 +17,9 @@ struct conn {
 	uint32_t idx[2];             // in the dataplane, while 'reason' is NFO_R_OFFLOADED
 	struct nfo_counters done[2]; // of earlier times in the dataplane
 	uint64_t since_ns;           // in its present state
-	uint64_t packets_refreshed;  // at the last timeout refresh
+	uint64_t hold_ns;            // when it left the dataplane; 0: nothing is to be waited for
+	uint64_t refreshed_ns;       // refresh.c
+	uint64_t packets_seen;       // at that time
 	uint32_t generation;         // of the mirror, when it was resolved last
 	uint32_t round;              // of dumps, when conntrack last offered it
 	uint32_t next;               // in its chain, or of free slots

@@ -255,10 +255,16 @@ static void dumps_readable(void *arg, uint32_t epoll_events)
 static void on_answer(void *arg, const struct nlmsghdr *nlh)
 {
 	struct ct *ct = arg;
+	struct ct_conn conn;
 	struct nfo_tuple orig;
 	uint16_t zone;
 	int32_t err;
 
+	if (is_conntrack(nlh)) {
+		if (decode(ct, nlh, &conn))
+			ct->fn(ct->arg, CT_EVENT_UPDATE, &conn);
+		return;
+	}
 	if (nlh->nlmsg_type != NLMSG_ERROR || !nl_has_header(nlh, sizeof(struct nlmsgerr)))
 		return;
 	memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
@@ -407,13 +413,13 @@ static void queue(struct ct *ct, const struct nlmsghdr *nlh)
 	ct->stats.updates++;
 }
 
-int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s)
+int ct_check(struct ct *ct, const struct ct_conn *conn)
 {
 	void *at;
 	int err = reserve(ct, &at);
 
 	if (!err)
-		queue(ct, ct_put_timeout(at, conn, timeout_s));
+		queue(ct, ct_put_get(at, conn));
 	return err;
 }
 
@@ -424,16 +430,6 @@ int ct_set_liberal(struct ct *ct, const struct ct_conn *conn)
 
 	if (!err)
 		queue(ct, ct_put_liberal(at, conn));
-	return err;
-}
-
-int ct_set_assured(struct ct *ct, const struct ct_conn *conn)
-{
-	void *at;
-	int err = reserve(ct, &at);
-
-	if (!err)
-		queue(ct, ct_put_assured(at, conn));
 	return err;
 }
 

@@ -65,18 +65,17 @@ void ct_destroy(struct ct *ct);
 // may start the next one.
 int ct_dump(struct ct *ct, const struct ct_filter *filter);
 
-// Updates of one entry, batched: queued here, sent by ct_flush() or when the batch is full. The
+// Requests about one entry, batched: queued here, sent by ct_flush() or when the batch is full. The
 // kernel answers errors only; -ENOENT and -ETIME (the entry is gone or dying) come to 'gone', from
 // the loop, never from within these functions.
 typedef void (*ct_gone_fn)(void *arg, const struct nfo_tuple *orig, uint16_t zone);
 void ct_on_gone(struct ct *ct, ct_gone_fn fn, void *arg);
-int ct_set_timeout(struct ct *ct, const struct ct_conn *conn, uint32_t timeout_s);
+// Asks for the entry: what it is now comes as CT_EVENT_UPDATE (compare the id), its absence to
+// 'gone'.
+int ct_check(struct ct *ct, const struct ct_conn *conn);
 // IP_CT_TCP_FLAG_BE_LIBERAL for both directions: nf_conntrack_tcp_packet() then accepts segments
 // beyond the windows it has seen, as nf_flow_table sets it for what it takes.
 int ct_set_liberal(struct ct *ct, const struct ct_conn *conn);
-// IPS_SEEN_REPLY and IPS_ASSURED, for UDP whose replies conntrack does not see: without them its
-// entry dies with the kernel's flowtable entry.
-int ct_set_assured(struct ct *ct, const struct ct_conn *conn);
 int ct_flush(struct ct *ct);
 
 void ct_stats(const struct ct *ct, struct ct_stats *stats);

@@ -203,10 +203,11 @@ static void put_ports(struct nlmsghdr *nlh, const struct nfo_tuple *t)
 	mnl_attr_nest_end(nlh, nest);
 }
 
-// Without NLM_F_CREATE: an entry that is gone is an error, not a new one.
-static struct nlmsghdr *put_update(void *buf, const struct ct_conn *conn)
+// A request about one entry. Without NLM_F_CREATE: an entry that is gone is an error, not a new
+// one.
+static struct nlmsghdr *put_about(void *buf, const struct ct_conn *conn, unsigned int type)
 {
-	struct nlmsghdr *nlh = put_header(buf, IPCTNL_MSG_CT_NEW, 0, conn->orig.family);
+	struct nlmsghdr *nlh = put_header(buf, type, 0, conn->orig.family);
 	struct nlattr *nest = mnl_attr_nest_start(nlh, CTA_TUPLE_ORIG);
 
 	put_addresses(nlh, &conn->orig);
@@ -217,29 +218,16 @@ static struct nlmsghdr *put_update(void *buf, const struct ct_conn *conn)
 	return nlh;
 }
 
-struct nlmsghdr *ct_put_timeout(void *buf, const struct ct_conn *conn, uint32_t timeout_s)
+struct nlmsghdr *ct_put_get(void *buf, const struct ct_conn *conn)
 {
-	struct nlmsghdr *nlh = put_update(buf, conn);
-
-	mnl_attr_put_u32(nlh, CTA_TIMEOUT, htonl(timeout_s));
-	return nlh;
-}
-
-struct nlmsghdr *ct_put_assured(void *buf, const struct ct_conn *conn)
-{
-	struct nlmsghdr *nlh = put_update(buf, conn);
-
-	// bits that are set must be told again, those that cannot be changed are ignored
-	mnl_attr_put_u32(nlh, CTA_STATUS,
-		htonl(conn->status | IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
-	return nlh;
+	return put_about(buf, conn, IPCTNL_MSG_CT_GET);
 }
 
 struct nlmsghdr *ct_put_liberal(void *buf, const struct ct_conn *conn)
 {
 	const struct nf_ct_tcp_flags liberal = {
 		IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL};
-	struct nlmsghdr *nlh = put_update(buf, conn);
+	struct nlmsghdr *nlh = put_about(buf, conn, IPCTNL_MSG_CT_NEW);
 	struct nlattr *info = mnl_attr_nest_start(nlh, CTA_PROTOINFO);
 	struct nlattr *tcp = mnl_attr_nest_start(nlh, CTA_PROTOINFO_TCP);
 

@@ -17,6 +17,5 @@ int ct_decode_error(const struct nlmsghdr *nlh, struct nfo_tuple *orig, uint16_t
 // Each writes one request to 'buf', which has CT_MSG_MAX bytes.
 struct nlmsghdr *ct_put_request(void *buf, uint8_t type);
 struct nlmsghdr *ct_put_dump(void *buf, const struct ct_filter *filter); // NULL: everything
-struct nlmsghdr *ct_put_timeout(void *buf, const struct ct_conn *conn, uint32_t timeout_s);
-struct nlmsghdr *ct_put_assured(void *buf, const struct ct_conn *conn);
+struct nlmsghdr *ct_put_get(void *buf, const struct ct_conn *conn);
 struct nlmsghdr *ct_put_liberal(void *buf, const struct ct_conn *conn);

@@ -161,6 +161,7 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 		return ret;
 	}
 	c->twins = twins_create(c->loop, c->rtnl);
+	set_ct_events(); // before connections are followed
 	ret = c->twins != NULL ? fill_stand_in(c, conf) : -errno;
 	if (ret == 0)
 		ret = start_mirror(c, conf);
@@ -168,7 +169,6 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 		log_error("ctrl", "cannot start: %s", strerror(-ret));
 		return ret;
 	}
-	set_ct_events();
 	say_sources(c, conf);
 	c->cmd = (struct cmd_ctx){.loop = c->loop, .mirror = c->mirror, .version = c->version};
 	c->sock = sock_create(c->loop, conf->socket, cmd_request, &c->cmd);
@@ -201,8 +201,9 @@ static int run_shared(struct ctrl *c, int (*poll)(void))
 	int ret = 0;
 
 	while (!loop_stopped(c->loop) && ret == 0) {
-		for (unsigned int i = 0; i < POLLS_PER_TURN; i++)
-			poll();
+		// an idle worker has slept: then it is control's turn
+		for (unsigned int i = 0; i < POLLS_PER_TURN && poll() == 0; i++)
+			;
 		ret = loop_run_once(c->loop, 0);
 	}
 	return ret;

@@ -14,7 +14,10 @@
 
 #define MS_NS 1000000ull
 
-enum { CT_RCVBUF_BYTES = 32 << 20 };
+enum {
+	CT_RCVBUF_BYTES = 32 << 20,
+	LOST_PAUSE_MS = 250, // between dumps while messages are being lost
+};
 
 void mirror_counters(const struct conn *c, struct nfo_counters counters[2])
 {
@@ -49,6 +52,13 @@ static void set_reason(struct mirror *m, struct conn *c, enum nfo_reason reason)
 	c->since_ns = loop_now_ns(m->loop);
 }
 
+// Only a neighbour that is known again brings a connection back by itself. Otherwise the kernel has
+// to offer it anew: its flowtable has let go of the connection too, and would ask the rules again.
+static bool needs_offer(enum nfo_reason reason)
+{
+	return reason != NFO_R_NO_NEIGHBOUR;
+}
+
 void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
 {
 	struct conn *c = &m->conns.slot[slot];
@@ -57,6 +67,7 @@ void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
 		mirror_counters(c, c->done);
 		dp_flow_del(c->idx[0]);
 		dp_flow_del(c->idx[1]);
+		c->hold_ns = needs_offer(reason) ? loop_now_ns(m->loop) : 0;
 	}
 	set_reason(m, c, reason);
 }
@@ -74,12 +85,23 @@ static enum nfo_reason install_error(int error)
 	return error == -EEXIST ? NFO_R_DUPLICATE : NFO_R_TABLE_FULL;
 }
 
+// Where no flowtable of the kernel has made conntrack take segments beyond the windows that it saw,
+// it must do so before it misses the first.
+static void make_liberal(struct mirror *m, struct conn *c)
+{
+	if (c->ct.orig.proto != NFO_TCP || c->liberal || (c->ct.status & IPS_OFFLOAD))
+		return;
+	c->liberal = ct_set_liberal(m->ct, &c->ct) == 0 && ct_flush(m->ct) == 0;
+}
+
 // Both directions or none.
 static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo_flow dir[2])
 {
 	struct conn *c = &m->conns.slot[slot];
-	int ret = dp_flow_add(&dir[0], DP_FLOW_NONE, slot, &c->idx[0]);
+	int ret;
 
+	make_liberal(m, c);
+	ret = dp_flow_add(&dir[0], DP_FLOW_NONE, slot, &c->idx[0]);
 	if (ret < 0)
 		return install_error(ret);
 	ret = dp_flow_add(&dir[1], c->idx[0], slot, &c->idx[1]);
@@ -87,13 +109,11 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 		dp_flow_del(c->idx[0]);
 		return install_error(ret);
 	}
-	// where no flowtable of the kernel has done so
-	if (c->ct.orig.proto == NFO_TCP && !c->liberal && !(c->ct.status & IPS_OFFLOAD))
-		c->liberal = ct_set_liberal(m->ct, &c->ct) == 0;
-	// What offered it may be older than its end: messages of three sockets have no common
-	// order, and a dump is no snapshot. Setting the timeout asks whether it is still there;
-	// offer_gone() hears if not.
-	ct_set_timeout(m->ct, &c->ct, refresh_timeout(m, c));
+	// What offered it may be older than its end: messages of several sockets have no common
+	// order, and a dump is no snapshot. So it is asked for once more.
+	ct_check(m->ct, &c->ct);
+	c->refreshed_ns = loop_now_ns(m->loop);
+	c->hold_ns = 0;
 	m->stats.installed++;
 	return NFO_R_OFFLOADED;
 }
@@ -112,23 +132,21 @@ static enum nfo_reason update(struct mirror *m, struct conn *c, const struct nfo
 	return NFO_R_OFFLOADED;
 }
 
-static bool same_match(const struct conn *c, const struct nfo_flow dir[2])
+static bool same_ports(const struct conn *c, const struct nfo_flow dir[2])
 {
-	return c->dir[0].in_port == dir[0].in_port && c->dir[1].in_port == dir[1].in_port;
+	return c->dir[0].in_port == dir[0].in_port && c->dir[0].out_port == dir[0].out_port;
 }
 
 static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct nfo_flow dir[2])
 {
 	struct conn *c = &m->conns.slot[slot];
 
-	if (c->reason == NFO_R_OFFLOADED) {
-		if (memcmp(c->dir, dir, sizeof(c->dir)) == 0)
-			return NFO_R_OFFLOADED;
-		if (same_match(c, dir))
-			return update(m, c, dir);
-		mirror_withdraw(m, slot, NFO_R_NEW);
-	}
-	return install(m, slot, dir);
+	if (c->reason != NFO_R_OFFLOADED)
+		return install(m, slot, dir);
+	if (memcmp(c->dir, dir, sizeof(c->dir)) == 0)
+		return NFO_R_OFFLOADED;
+	// by another interface other rules may apply
+	return same_ports(c, dir) ? update(m, c, dir) : NFO_R_WAITING;
 }
 
 void mirror_resolve(struct mirror *m, uint32_t slot)
@@ -175,6 +193,14 @@ static const struct rtnl_neigh *view_neigh(
 static bool view_policy_rules(void *arg, uint8_t family)
 {
 	return rtnl_policy_rules(((struct mirror *)arg)->rtnl, family);
+}
+
+// Not to know is no reason to send in clear.
+static bool view_ipsec(void *arg)
+{
+	const struct mirror *m = arg;
+
+	return m->xfrm == NULL || xfrm_policies(m->xfrm);
 }
 
 static int view_port(void *arg, const char *ifname)
@@ -235,23 +261,34 @@ void mirror_rtnl_changed(struct mirror *m, enum rtnl_change change)
 	changed(m);
 }
 
-// A flowtable may be gone: its flows leave at once, with no need to ask for routes.
+static bool flowtable_lost(const struct mirror *m, const struct conn *c)
+{
+	return mirror_flowtable_of(
+		       m, &c->ct, m->conf.port[c->dir[0].in_port], m->conf.port[c->dir[0].out_port])
+	       == NULL;
+}
+
+// A flowtable may be gone, or may be another of the same name: its flows leave at once, with no
+// need to ask for routes.
 static void flowtables_changed(void *arg)
 {
 	struct mirror *m = arg;
+	bool renewed;
 
 	if (m->nft == NULL) // called from nft_create()
 		return;
+	renewed = m->nft_epoch != nft_epoch(m->nft);
+	m->nft_epoch = nft_epoch(m->nft);
 	for (uint32_t i = 0; i < m->conns.top; i++) {
-		struct conn *c = &m->conns.slot[i];
+		const struct conn *c = &m->conns.slot[i];
+		const bool lost = c->used && c->reason == NFO_R_OFFLOADED && flowtable_lost(m, c);
 
-		if (c->used && c->reason == NFO_R_OFFLOADED
-			&& mirror_flowtable_of(m, &c->ct, m->conf.port[c->dir[0].in_port],
-				   m->conf.port[c->dir[0].out_port])
-				   == NULL) {
-			mirror_withdraw(m, i, NFO_R_NO_FLOWTABLE);
-			m->stats.withdrawn++;
-		}
+		if (!lost
+			&& !(renewed && c->used && c->reason == NFO_R_OFFLOADED
+				&& offer_stand_in(m, &c->ct) == NULL))
+			continue;
+		mirror_withdraw(m, i, lost ? NFO_R_NO_FLOWTABLE : NFO_R_WAITING);
+		m->stats.withdrawn++;
 	}
 	changed(m);
 	offer_dump(m);
@@ -278,9 +315,10 @@ static void closing_events(struct mirror *m)
 	} while (n == 64);
 }
 
-static bool waits_for_change(enum nfo_reason reason)
+// What else changed is noticed when the connection is offered again.
+static bool follows_changes(enum nfo_reason reason)
 {
-	return reason != NFO_R_CLOSING && reason != NFO_R_IDLE;
+	return reason == NFO_R_OFFLOADED || reason == NFO_R_NO_NEIGHBOUR;
 }
 
 static void sweep(struct mirror *m)
@@ -293,7 +331,7 @@ static void sweep(struct mirror *m)
 		if (m->sweep >= m->conns.top)
 			m->sweep = 0;
 		c = &m->conns.slot[m->sweep];
-		if (c->used && c->generation != m->generation && waits_for_change(c->reason)) {
+		if (c->used && c->generation != m->generation && follows_changes(c->reason)) {
 			mirror_resolve(m, m->sweep);
 			budget--;
 		}
@@ -308,7 +346,7 @@ static void tick(void *arg)
 
 	closing_events(m);
 	sweep(m);
-	if (m->dump_again)
+	if (m->dump_again && loop_now_ns(m->loop) > m->round_start_ns + LOST_PAUSE_MS * MS_NS)
 		offer_dump(m);
 	if (m->ct != NULL)
 		ct_flush(m->ct);
@@ -318,8 +356,17 @@ static void tick(void *arg)
 
 // --- life ---
 
+static void policies_changed(void *arg)
+{
+	changed(arg);
+}
+
 static int start_sources(struct mirror *m)
 {
+	m->xfrm = xfrm_create(m->loop, policies_changed, m);
+	if (m->xfrm == NULL)
+		log_warning("mirror", "cannot follow IPsec policies: %s; nothing will be offloaded",
+			strerror(errno));
 	m->nft = nft_create(m->loop, flowtables_changed, m);
 	if (m->nft == NULL)
 		log_warning("mirror", "cannot follow nf_tables: %s", strerror(errno));
@@ -351,6 +398,7 @@ struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct 
 		.link = view_link,
 		.neigh = view_neigh,
 		.policy_rules = view_policy_rules,
+		.ipsec = view_ipsec,
 		.port = view_port,
 		.flowtable = view_flowtable,
 		.arg = m,
@@ -381,6 +429,7 @@ void mirror_destroy(struct mirror *m)
 	loop_timer_del(m->scan);
 	ct_destroy(m->ct);
 	nft_destroy(m->nft);
+	xfrm_destroy(m->xfrm);
 	conns_fini(&m->conns);
 	free(m);
 }

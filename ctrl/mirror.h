@@ -50,7 +50,7 @@ struct mirror_stats {
 	uint64_t closed;    // FIN or RST
 	uint64_t idled;     // no packets for the flowtable's timeout
 	uint64_t withdrawn; // its flowtable, route, neighbour or link went
-	uint64_t refreshed; // conntrack timeouts set
+	uint64_t sampled;   // times that a flow's next packets were asked to take the kernel's way
 	uint64_t refused;   // no room to even note it
 	uint32_t connections;
 	uint32_t by_reason[NFO_N_REASONS];

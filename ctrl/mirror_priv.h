@@ -8,6 +8,7 @@
 #include "mirror.h"
 #include "nft.h"
 #include "resolve.h"
+#include "xfrm.h"
 
 enum {
 	MIRROR_TICK_MS = 10,         // events of workers, retries
@@ -21,7 +22,9 @@ struct mirror {
 	struct loop *loop;
 	struct rtnl *rtnl;
 	struct nft *nft;
+	struct xfrm *xfrm;
 	struct ct *ct; // NULL: no conntrack
+	uint32_t nft_epoch;
 	struct resolve_view view;
 	struct conns conns;
 	struct mirror_stats stats;
@@ -38,7 +41,8 @@ struct mirror {
 	bool dump_again; // messages were lost
 	// refresh.c
 	uint32_t scan_next;
-	uint32_t tcp_established_s, udp_stream_s, udp_s, flow_tcp_s, flow_udp_s;
+	uint32_t flow_tcp_s, flow_udp_s; // idle after so long
+	uint64_t sample_ns;              // period of sampled packets
 };
 
 // mirror.c
@@ -66,8 +70,6 @@ void offer_dump(void *arg);
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn);
 
 // refresh.c: a timer of REFRESH_STEP_MS that walks all slots in REFRESH_PERIOD_MS.
-enum { REFRESH_STEP_MS = 500, REFRESH_PERIOD_MS = 10000 };
+enum { REFRESH_STEP_MS = 250, REFRESH_PERIOD_MS = 2500 };
 void refresh_scan(void *arg);
 void refresh_read_sysctls(struct mirror *m);
-// The seconds that conntrack itself would set at a packet of this connection.
-uint32_t refresh_timeout(const struct mirror *m, const struct conn *c);

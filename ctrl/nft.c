@@ -34,6 +34,7 @@ struct nft {
 	struct loop_timer *settle; // a dump is due
 	struct nft_flowtables tables;
 	uint32_t generation;
+	uint32_t epoch;
 	char unsupported[128]; // "": supported
 	bool announce;         // the caller does not know the list yet
 	nft_changed_fn changed;
@@ -276,6 +277,13 @@ static void schedule(struct nft *nft, uint64_t delay_ns)
 		nft->settle = loop_timer_add(nft->loop, delay_ns, settled, nft);
 }
 
+static void bump_epoch(struct nft *nft)
+{
+	nft->epoch++;
+	nft->announce = true;
+	schedule(nft, SETTLE_NS);
+}
+
 static void hint(void *arg, const struct nlmsghdr *nlh)
 {
 	struct nft *nft = arg;
@@ -283,22 +291,25 @@ static void hint(void *arg, const struct nlmsghdr *nlh)
 	if (NFNL_SUBSYS_ID(nlh->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
 		return;
 	switch (NFNL_MSG_TYPE(nlh->nlmsg_type)) {
-	case NFT_MSG_NEWFLOWTABLE:
 	case NFT_MSG_DELFLOWTABLE:
+		bump_epoch(nft);
+		break;
+	case NFT_MSG_NEWFLOWTABLE:
 	case NFT_MSG_DELTABLE: // with the socket that owned it: no new generation
 	case NFT_MSG_NEWGEN:
 		schedule(nft, SETTLE_NS);
 	}
 }
 
-// What events told is not used, so that lost ones need no more than the dump they lead to.
+// Of what events told only deletions count, so that lost ones need no more than a new epoch and the
+// dump they lead to.
 static void readable(void *arg, uint32_t epoll_events)
 {
 	struct nft *nft = arg;
 
 	(void)epoll_events;
 	if (nl_drain(&nft->events, EVENTS_A_TURN, hint, nft) < 0)
-		schedule(nft, SETTLE_NS);
+		bump_epoch(nft);
 }
 
 static int open_sockets(struct nft *nft)
@@ -368,6 +379,11 @@ const struct nft_flowtables *nft_list(const struct nft *nft)
 uint32_t nft_generation(const struct nft *nft)
 {
 	return nft->generation;
+}
+
+uint32_t nft_epoch(const struct nft *nft)
+{
+	return nft->epoch;
 }
 
 const char *nft_unsupported(const struct nft *nft)

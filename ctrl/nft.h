@@ -39,7 +39,7 @@ struct nft_flowtables {
 	unsigned int n;
 };
 
-// Called from the loop after the list changed, at start too unless it is empty.
+// Called from the loop after the list or the epoch changed, at start too unless it is empty.
 typedef void (*nft_changed_fn)(void *arg);
 
 // Opens its sockets, reads the flowtables and follows them. A kernel without nf_tables or without
@@ -50,6 +50,9 @@ struct nft *nft_create(struct loop *loop, nft_changed_fn changed, void *arg);
 void nft_destroy(struct nft *nft);
 const struct nft_flowtables *nft_list(const struct nft *nft);
 uint32_t nft_generation(const struct nft *nft);
+// Moves when a flowtable or a device of one was deleted, even if it is back already, or when events
+// were lost: the kernel may have torn down its flows. 'changed' is called then too.
+uint32_t nft_epoch(const struct nft *nft);
 // NULL when the kernel has flowtables, else the reason in words.
 const char *nft_unsupported(const struct nft *nft);
 // Asks for a new dump soon: a device appeared or vanished (no nf_tables event tells).

@@ -11,9 +11,9 @@
 #include "log.h"
 #include "mirror_priv.h"
 
-// After FIN or RST, how old a dump's start must be to be believed again: the kernel's flowtable
-// removes such a flow at its next second.
-#define CLOSE_HOLD_NS 2000000000ull
+// How much later than its leaving the dataplane a connection must have been offered: the kernel's
+// flowtable lets go of such a flow in its next round, a second later, and offers are on their way.
+#define HOLD_NS 2000000000ull
 
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn)
 {
@@ -62,19 +62,18 @@ static void take_up(struct mirror *m, const struct ct_conn *conn)
 	mirror_resolve(m, slot);
 }
 
-// May a connection that we took out for 'reason' come back, now that 'conn' is offered?
+// May a connection that is not in the dataplane be tried (again), now that 'conn' is offered?
 static bool may_return(const struct mirror *m, const struct conn *c, enum ct_event event,
 	const struct ct_conn *conn)
 {
-	switch (c->reason) {
-	case NFO_R_CLOSING:
-		return event == CT_EVENT_DUMP && m->round_start_ns > c->since_ns + CLOSE_HOLD_NS;
-	case NFO_R_IDLE:
-		// the kernel's flowtable has taken it again, or conntrack saw a packet
-		return (conn->status & IPS_OFFLOAD) || conn->timeout_s > c->ct.timeout_s;
-	default:
-		return true;
-	}
+	const uint64_t offered_ns =
+		event == CT_EVENT_DUMP ? m->round_start_ns : loop_now_ns(m->loop);
+
+	if (c->hold_ns != 0 && offered_ns < c->hold_ns + HOLD_NS)
+		return false;
+	// the mark of a stand-in never goes: has conntrack seen a packet?
+	return c->reason != NFO_R_IDLE || (conn->status & IPS_OFFLOAD)
+	       || conn->timeout_s > c->ct.timeout_s;
 }
 
 static bool tcp_ended(const struct ct_conn *conn)
@@ -89,7 +88,7 @@ static bool waits_for_rtnl(enum nfo_reason reason)
 {
 	return reason == NFO_R_NOT_PORT || reason == NFO_R_NO_NEIGHBOUR || reason == NFO_R_LINK_DOWN
 	       || reason == NFO_R_ENSLAVED || reason == NFO_R_NO_FLOWTABLE
-	       || reason == NFO_R_POLICY_RULE;
+	       || reason == NFO_R_POLICY_RULE || reason == NFO_R_IPSEC;
 }
 
 static void still_offered(
@@ -162,7 +161,8 @@ static void next_dump(struct mirror *m)
 			return;
 	}
 	m->n_filters = 0;
-	m->round++;
+	if (!m->dump_again)
+		m->round++;
 }
 
 void offer_dump(void *arg)

@@ -32,7 +32,7 @@ enum { NS_PER_S = 1000000000 };
 	X(closed)       \
 	X(idled)        \
 	X(withdrawn)    \
-	X(refreshed)    \
+	X(sampled)    \
 	X(refused)
 
 #define CT_STATS(X)      \

@@ -148,6 +148,8 @@ enum nfo_reason resolve(
 	enum nfo_reason reason = resolve_admissible(conn);
 	struct path path;
 
+	if (reason == NFO_R_OFFLOADED && v->ipsec(v->arg))
+		reason = NFO_R_IPSEC;
 	if (reason == NFO_R_OFFLOADED && v->policy_rules(v->arg, conn->orig.family))
 		reason = NFO_R_POLICY_RULE;
 	if (reason == NFO_R_OFFLOADED)

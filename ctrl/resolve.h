@@ -17,6 +17,7 @@ struct resolve_view {
 		void *arg, int ifindex, uint8_t family, const union nfo_addr *addr);
 	// True if a rule looks at what a route query does not know of.
 	bool (*policy_rules)(void *arg, uint8_t family);
+	bool (*ipsec)(void *arg);                   // true if an IPsec policy may apply
 	int (*port)(void *arg, const char *ifname); // its index or -1
 	// True if one flowtable for 'family' lists both (which may be the same).
 	bool (*flowtable)(void *arg, const struct ct_conn *conn, const char *a, const char *b);

@@ -24,9 +24,11 @@ static void sync_carrier(struct twins *t, unsigned int port, const struct dp_por
 	const struct rtnl_link *link = rtnl_link_by_name(t->rtnl, info->name);
 	int ret;
 
-	if (link == NULL || (t->told[port] && t->up[port] == info->link_up))
+	if (link == NULL || link->carrier == info->link_up)
 		return;
 	ret = rtnl_link_set_carrier(t->rtnl, link->ifindex, info->link_up);
+	if (t->told[port] && t->up[port] == info->link_up)
+		return; // tried again, silently
 	if (ret < 0)
 		log_warning("twins", "%s: cannot set the carrier %s: %s", info->name,
 			info->link_up ? "on" : "off", strerror(-ret));

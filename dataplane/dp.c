@@ -74,7 +74,7 @@ static int workers_create(const struct dp_conf *conf, char *err, size_t size)
 	if (dp.shared_lcore)
 		worker_init(&dp.workers[0], 0, rte_get_main_lcore(), conf);
 	else
-		RTE_LCORE_FOREACH_WORKER (lcore)
+		RTE_LCORE_FOREACH_WORKER(lcore)
 		{
 			if (id < dp.n_workers) {
 				worker_init(&dp.workers[id], id, lcore, conf);
@@ -96,7 +96,7 @@ static unsigned int choose_workers(void (*say)(const char *fmt, ...))
 	}
 	n = ports_max_workers(&dp.ports, lcores);
 	if (n < lcores)
-		say("%u of %u worker lcores stay unused: a port has %u transmit queues only",
+		say("%u of %u worker lcores stay unused: a port or its twin has %u queues only",
 			lcores - n, lcores, n);
 	return n;
 }

@@ -67,6 +67,7 @@ struct nfo_counters {
 	X(NO_FLOWTABLE, "no-flowtable", "its two interfaces are not in one flowtable")           \
 	X(NO_ROUTE, "no-route", "the kernel has no unicast route for it")                        \
 	X(POLICY_RULE, "policy-rule", "an ip rule looks at the mark or TOS, which it may carry") \
+	X(IPSEC, "ipsec", "an IPsec policy of the kernel may apply to it")                        \
 	X(ASYMMETRIC, "asymmetric-route", "its directions use different interfaces")             \
 	X(NOT_PORT, "not-a-port", "it enters or leaves by an interface that is no twin")         \
 	X(ENSLAVED, "enslaved", "a twin of its path belongs to a bridge, bond or VRF")           \
@@ -74,6 +75,7 @@ struct nfo_counters {
 	X(NO_NEIGHBOUR, "no-neighbour", "the kernel does not know the next hop's MAC address")   \
 	X(TABLE_FULL, "table-full", "max-connections of config.ini is reached")                  \
 	X(DUPLICATE, "duplicate", "another connection has the same tuple on that port")          \
+	X(WAITING, "waiting", "its rules or route changed; the kernel has to take it again")      \
 	X(CLOSING, "closing", "a FIN or RST passed; the kernel ends it")                         \
 	X(IDLE, "idle", "no packets for the flowtable's timeout; the kernel has it")
 

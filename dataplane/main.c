@@ -151,6 +151,7 @@ static void set_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGIO, &action, NULL); // in place of a real-time signal that found its queue full
 	// worker.c says who takes these
 	sigemptyset(&set);
 	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)

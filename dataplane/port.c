@@ -122,6 +122,7 @@ unsigned int ports_max_workers(const struct ports *ports, unsigned int wanted)
 {
 	struct rte_eth_dev_info info;
 
+	wanted = RTE_MIN(wanted, (unsigned int)TWIN_MAX_QUEUES);
 	for (unsigned int i = 0; i < ports->n; i++)
 		if (rte_eth_dev_info_get(ports->port[i].wire, &info) == 0)
 			wanted = RTE_MIN(wanted, info.max_tx_queues);

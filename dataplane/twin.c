@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <linux/ethtool.h>
@@ -70,11 +71,38 @@ static int tap_persist(const char *name, unsigned long persist)
 	return ret;
 }
 
+// One daemon for each twin of a network namespace: an abstract socket's name is taken as long as
+// the process lives, leaves nothing behind, and belongs to the namespace as the device does.
+static bool twin_lock(const char *name)
+{
+	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const int n = snprintf(
+		addr.sun_path + 1, sizeof(addr.sun_path) - 1, "dpdk-nftoffload/twin/%s", name);
+
+	if (fd >= 0
+		&& bind(fd, (struct sockaddr *)&addr,
+			   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n))
+			   == 0)
+		return true; // kept open for the process's life
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
 static int tap_prepare(const char *name, struct twin *twin, char *err, size_t err_size)
 {
 	struct ifreq ifr = {.ifr_flags = 0};
 
 	twin->created = if_nametoindex(name) == 0;
+	if (!twin_lock(name)) {
+		snprintf(err, err_size,
+			"twin \"%s\" belongs to another dpdk-nftoffload that is running, expected "
+			"a "
+			"name of its own for each",
+			name);
+		return -1;
+	}
 	if (!twin->created && has_carrier(name)) {
 		snprintf(err, err_size,
 			"interface \"%s\" exists and is in use, expected a free name or an idle "

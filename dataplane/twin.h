@@ -10,6 +10,8 @@
 
 #include <rte_ether.h>
 
+enum { TWIN_MAX_QUEUES = 16 }; // of net_tap
+
 struct twin {
 	uint16_t ethdev;
 	bool created; // the kernel device did not exist before

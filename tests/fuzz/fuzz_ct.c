@@ -12,7 +12,7 @@ static void echo(const struct ct_conn *conn)
 	struct nfo_tuple orig;
 	uint16_t zone;
 
-	nlh = ct_put_timeout(&err->msg, conn, 60);
+	nlh = ct_put_get(&err->msg, conn);
 	e->nlmsg_len += nlh->nlmsg_len - sizeof(*nlh);
 	if (nlh->nlmsg_len > CT_MSG_MAX || ct_decode_error(e, &orig, &zone))
 		abort();

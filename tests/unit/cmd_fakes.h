@@ -57,7 +57,7 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats)
 		.closed = 5,
 		.idled = 6,
 		.withdrawn = 7,
-		.refreshed = 8,
+		.sampled = 8,
 		.refused = 9,
 		.connections = 10};
 	stats->by_reason[NFO_R_OFFLOADED] = 6;

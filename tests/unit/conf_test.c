@@ -68,7 +68,7 @@ static void all_values(void **state)
 				  "mbufs = 1024\n"
 				  "idle-sleep-us = 0\n"
 				  "dump-interval-ms = 60000\n"
-				  "tcp-idle-s = 86400\n"
+				  "tcp-idle-s = 32768\n"
 				  "udp-idle-s = 1\n"
 				  "[flowtable a]\n"
 				  "mark = 0xF0/255\n"
@@ -94,7 +94,7 @@ static void all_values(void **state)
 	assert_int_equal(conf.dp.mbufs, 1024);
 	assert_int_equal(conf.dp.idle_sleep_us, 0);
 	assert_int_equal(conf.dump_interval_ms, 60000);
-	assert_int_equal(conf.tcp_idle_s, 86400);
+	assert_int_equal(conf.tcp_idle_s, 32768);
 	assert_int_equal(conf.udp_idle_s, 1);
 	assert_int_equal(conf.dp.n_ports, 2);
 	assert_string_equal(conf.dp.port[0].device, "net_tap0,iface=x");
@@ -199,10 +199,10 @@ static const struct bad bad[] = {
 		"c:2: idle-sleep-us = '10001', expected a number from 0 to 10000"},
 	{"[global]\ndump-interval-ms = 99\n",
 		"c:2: dump-interval-ms = '99', expected a number from 100 to 60000"},
-	{"[global]\ntcp-idle-s = 86401\n",
-		"c:2: tcp-idle-s = '86401', expected a number from 0 to 86400"},
-	{"[global]\nudp-idle-s = 86401\n",
-		"c:2: udp-idle-s = '86401', expected a number from 0 to 86400"},
+	{"[global]\ntcp-idle-s = 32769\n",
+		"c:2: tcp-idle-s = '32769', expected a number from 0 to 32768"},
+	{"[global]\nudp-idle-s = 32769\n",
+		"c:2: udp-idle-s = '32769', expected a number from 0 to 32768"},
 	{"[global]\nlog-level = Info\n",
 		"c:2: log-level = 'Info', expected error, warning, notice, info or debug"},
 	{"[global]\nsocket = ctl.sock\n",

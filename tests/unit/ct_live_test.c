@@ -92,7 +92,7 @@ static void update_by_other(const struct ct_conn *conn)
 	struct nl nl;
 
 	assert_int_equal(nl_open(&nl, NETLINK_NETFILTER, 0), 0);
-	assert_int_equal(nl_request(&nl, ct_put_timeout(buf, conn, 5000), NULL, NULL), 0);
+	assert_int_equal(nl_request(&nl, ct_put_liberal(buf, conn), NULL, NULL), 0);
 	nl_close(&nl);
 }
 
@@ -108,7 +108,7 @@ static void live_events(void **state)
 	assert_int_equal(told.last[CT_EVENT_NEW].mark, 5);
 	update_by_other(&told.last[CT_EVENT_NEW]);
 	live_until(loop, told.n[CT_EVENT_UPDATE] == 1);
-	assert_int_equal(told.last[CT_EVENT_UPDATE].timeout_s, 5000);
+	assert_int_equal(told.last[CT_EVENT_UPDATE].id, told.last[CT_EVENT_NEW].id);
 	live_run("conntrack -D -p tcp --orig-port-src 1000 >/dev/null 2>&1");
 	live_until(loop, told.n[CT_EVENT_DESTROY] == 1);
 	assert_int_equal(told.last[CT_EVENT_DESTROY].id, told.last[CT_EVENT_NEW].id);
@@ -194,9 +194,8 @@ static void live_updates(void **state)
 	live_until(loop, told.n[CT_EVENT_NEW] == 1);
 	conn = missing = told.last[CT_EVENT_NEW];
 	missing.orig.sport_be = htons(999);
-	assert_int_equal(ct_set_timeout(ct, &conn, 4000), 0);
 	assert_int_equal(ct_set_liberal(ct, &conn), 0);
-	assert_int_equal(ct_set_timeout(ct, &missing, 4000), 0);
+	assert_int_equal(ct_check(ct, &missing), 0);
 	missing.zone = 3;
 	assert_int_equal(ct_set_liberal(ct, &missing), 0);
 	live_turns(loop, 2);
@@ -207,7 +206,6 @@ static void live_updates(void **state)
 	assert_int_equal(told.gone_zone, 3);
 	assert_int_equal(ct_dump(ct, &all), 0);
 	live_until(loop, told.n[CT_EVENT_DUMP_END] == 1);
-	assert_in_range(told.last[CT_EVENT_DUMP].timeout_s, 3900, 4000);
 	assert_int_equal(told.n[CT_EVENT_UPDATE], 0); // our own
 	ct_destroy(ct);
 }
@@ -276,21 +274,23 @@ static void live_liberal(void **state)
 	ct_destroy(ct);
 }
 
-static void live_assured(void **state)
+// An entry that is asked for is told as it is now.
+static void live_check(void **state)
 {
 	struct told told;
 	struct loop *loop = live_loop(state);
 	struct ct *ct = live_ct(loop, 1 << 20, &told);
-	const struct ct_filter filter = {.status_value = IPS_ASSURED, .status_mask = IPS_ASSURED};
+	struct ct_conn conn;
 
-	make_entries(1000, 1, 1);
+	make_entries(1000, 1, 7);
 	live_until(loop, told.n[CT_EVENT_NEW] == 1);
-	told.last[CT_EVENT_NEW].status &= ~(uint32_t)(IPS_ASSURED | IPS_SEEN_REPLY);
-	assert_int_equal(ct_set_assured(ct, &told.last[CT_EVENT_NEW]), 0);
+	conn = told.last[CT_EVENT_NEW];
+	assert_int_equal(ct_check(ct, &conn), 0);
 	assert_int_equal(ct_flush(ct), 0);
-	assert_int_equal(ct_dump(ct, &filter), 0);
-	live_until(loop, told.n[CT_EVENT_DUMP_END] == 1);
-	assert_int_equal(told.n[CT_EVENT_DUMP], 1);
+	live_until(loop, told.n[CT_EVENT_UPDATE] == 1);
+	assert_int_equal(told.last[CT_EVENT_UPDATE].id, conn.id);
+	assert_int_equal(told.last[CT_EVENT_UPDATE].mark, 7);
+	assert_int_equal(told.gone, 0);
 	ct_destroy(ct);
 }
 
@@ -308,7 +308,7 @@ static void live_many_updates(void **state)
 	conn = told.last[CT_EVENT_NEW];
 	for (uint16_t port = 2000; port < 3000; port++) {
 		conn.orig.sport_be = htons(port);
-		assert_int_equal(ct_set_timeout(ct, &conn, 60), 0);
+		assert_int_equal(ct_check(ct, &conn), 0);
 	}
 	assert_int_equal(ct_flush(ct), 0);
 	live_until(loop, told.gone == 1000);
@@ -351,7 +351,7 @@ int main(void)
 		live(live_dump_after_end),
 		live(live_updates),
 		live(live_liberal),
-		live(live_assured),
+		live(live_check),
 		live(live_many_updates),
 		live(live_overrun),
 	};

@@ -26,6 +26,7 @@ static struct {
 	struct rtnl_route to_server, to_client;
 	int route_error;
 	bool policy;
+	bool ipsec;
 	bool flowtable;
 	unsigned int queries;
 	struct rtnl_route_key key[8];
@@ -41,8 +42,11 @@ static uint32_t ip(const char *text)
 
 static void make_link(int i, const char *name)
 {
-	net.link[i] = (struct rtnl_link){
-		.ifindex = i, .mtu = 1500, .up = true, .carrier = true, .mac = {2, 0, 0, 0, 0, (uint8_t)i}};
+	net.link[i] = (struct rtnl_link){.ifindex = i,
+		.mtu = 1500,
+		.up = true,
+		.carrier = true,
+		.mac = {2, 0, 0, 0, 0, (uint8_t)i}};
 	strcpy(net.link[i].name, name);
 	strcpy(net.link[i].kind, "tun");
 }
@@ -100,6 +104,12 @@ static bool policy_rules(void *arg, uint8_t family)
 	return family == NFO_IPV4 && net.policy;
 }
 
+static bool ipsec(void *arg)
+{
+	(void)arg;
+	return net.ipsec;
+}
+
 static int port(void *arg, const char *ifname)
 {
 	(void)arg;
@@ -120,6 +130,7 @@ static const struct resolve_view view = {
 	.link = link_by_index,
 	.neigh = neigh,
 	.policy_rules = policy_rules,
+	.ipsec = ipsec,
 	.port = port,
 	.flowtable = flowtable,
 };
@@ -268,6 +279,10 @@ static void n_policy(void)
 {
 	net.policy = true;
 }
+static void n_ipsec(void)
+{
+	net.ipsec = true;
+}
 static void n_unreachable(void)
 {
 	net.route_error = -ENETUNREACH;
@@ -328,6 +343,7 @@ static void test_reasons(void **state)
 		{c_seq, NFO_R_SEQ_ADJUST},
 		{c_clash, NFO_R_NAT_CLASH},
 		{n_policy, NFO_R_POLICY_RULE},
+		{n_ipsec, NFO_R_IPSEC},
 		{n_unreachable, NFO_R_NO_ROUTE},
 		{n_local, NFO_R_NO_ROUTE},
 		{n_blackhole_back, NFO_R_NO_ROUTE},

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Does the kernel have IPsec policies for what it sends or forwards? A route query does not tell
+// that one applies, and a packet forwarded past it would leave in clear. Control thread only.
+#pragma once
+
+#include <stdbool.h>
+
+struct loop;
+struct nlmsghdr;
+struct xfrm;
+
+// Reads the policies and follows them; 'changed' is called from the loop when xfrm_policies() has
+// changed. A kernel without XFRM has none. NULL with errno set.
+struct xfrm *xfrm_create(struct loop *loop, void (*changed)(void *arg), void *arg);
+void xfrm_destroy(struct xfrm *xfrm);
+bool xfrm_policies(const struct xfrm *xfrm);
+
+// True if one XFRM_MSG_NEWPOLICY concerns packets that are sent or forwarded.
+bool xfrm_decode_policy(const struct nlmsghdr *nlh);
