@@ -68,6 +68,7 @@ void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
 		dp_flow_del(c->idx[0]);
 		dp_flow_del(c->idx[1]);
 		c->hold_ns = needs_offer(reason) ? loop_now_ns(m->loop) : 0;
+		c->round = m->round; // shows its reason for some seconds at least
 	}
 	set_reason(m, c, reason);
 }
