@@ -11,7 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
-enum { EVENTS = 16384 };
+enum { EVENTS = 16384, TWIN_LOOK_US = 20 };
 
 struct dataplane dp;
 
@@ -28,6 +28,7 @@ static void worker_init(
 		.tick_cycles = dp.tick_cycles,
 		.tick_start = dp.tick_start,
 		.idle_sleep_us = conf->idle_sleep_us,
+		.twin_cycles = dp.tick_cycles / 1000000 * TWIN_LOOK_US,
 		.until_housekeep = WORKER_HOUSEKEEP,
 	};
 }
@@ -44,12 +45,6 @@ static void assign_queues(void)
 			if (w->n_wire < WORKER_MAX_QUEUES)
 				w->wire[w->n_wire++] =
 					(struct worker_queue){port->wire, (uint16_t)q, (uint16_t)p};
-		}
-		for (unsigned int q = 0; q < dp.n_workers; q++) {
-			struct worker *w = &dp.workers[q];
-
-			w->twin[w->n_twin++] =
-				(struct worker_queue){port->twin, (uint16_t)q, (uint16_t)p};
 		}
 	}
 }

@@ -19,7 +19,6 @@ int dp_port_info(unsigned int i, struct dp_port_info *info)
 {
 	const struct port *port = &dp.ports.port[i];
 	struct rte_eth_link link = {0};
-	struct rte_eth_dev_info twin;
 
 	if (i >= dp.ports.n)
 		return -ENOENT;
@@ -31,8 +30,7 @@ int dp_port_info(unsigned int i, struct dp_port_info *info)
 	snprintf(info->name, sizeof(info->name), "%s", port->conf->name);
 	snprintf(info->device, sizeof(info->device), "%s", port->conf->device);
 	snprintf(info->driver, sizeof(info->driver), "%s", port->driver);
-	if (rte_eth_dev_info_get(port->twin, &twin) == 0)
-		snprintf(info->twin_driver, sizeof(info->twin_driver), "%s", twin.driver_name);
+	snprintf(info->twin_driver, sizeof(info->twin_driver), "tap");
 	memcpy(info->mac, &port->mac, sizeof(info->mac));
 	if (rte_eth_link_get_nowait(port->wire, &link) == 0) {
 		info->link_up = link.link_status == RTE_ETH_LINK_UP;

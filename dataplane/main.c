@@ -10,7 +10,6 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <rte_version.h>
 
 #include "ctrl.h"
@@ -112,7 +111,6 @@ static int eal_start(int argc, char **argv)
 	static const char *const chosen[] = {"--in-memory", "--no-shconf", "--huge-unlink",
 		"--file-prefix", "--proc-type", "--single-file-segments", NULL};
 	static const char *const no_huge[] = {"--no-huge", NULL};
-	static const char *const log_level[] = {"--log-level", NULL};
 	static char in_memory[] = "--in-memory", no_shconf[] = "--no-shconf";
 	char *args[MAX_EAL_ARGS + 2];
 	int n = 0;
@@ -126,12 +124,8 @@ static int eal_start(int argc, char **argv)
 	if (!has_option(argc, argv, chosen))
 		args[n++] = has_option(argc, argv, no_huge) ? no_shconf : in_memory;
 	args[n] = NULL;
-	if (rte_eal_init(n, args) >= 0) {
-		// net_tap complains of every rte_flow facility that twins do without
-		if (!has_option(argc, argv, log_level))
-			rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
+	if (rte_eal_init(n, args) >= 0)
 		return 0;
-	}
 	errno = rte_errno;
 	return -1;
 }
@@ -145,18 +139,11 @@ static void on_signal(int signal)
 static void set_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	sigset_t set;
-
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
-	sigaction(SIGIO, &action, NULL); // in place of a real-time signal that found its queue full
-	// worker.c says who takes these
-	sigemptyset(&set);
-	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
-		sigaddset(&set, s);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigaction(SIGIO, &action, NULL); // net_tap's, for a signal that found its queue full
 }
 
 static void __rte_format_printf(1, 2) say(const char *fmt, ...)

@@ -10,8 +10,6 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
-#include "twin.h"
-
 enum {
 	FRAME_EXTRA = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 2 * RTE_VLAN_HLEN,
 	MIN_ROOM = 2048 - FRAME_EXTRA,
@@ -148,12 +146,13 @@ static int pool_create(struct ports *ports, const struct dp_conf *conf, unsigned
 		n = conf->mbufs;
 	ports->pool = rte_pktmbuf_pool_create(
 		"packets", n, POOL_CACHE, 0, ports->data_room, (int)rte_socket_id());
-	if (ports->pool == NULL)
-		return fail_why(err, size,
-			"%s: no memory for %u packets of %u bytes: %s; expected more hugepages, or "
-			"fewer 'mbufs' in [global]",
-			conf->file, n, ports->data_room, rte_strerror(rte_errno));
-	return 0;
+	if (ports->pool != NULL)
+		return 0;
+	snprintf(err, size,
+		"%s: no memory for %u packets of %u bytes: %s; expected more hugepages, or fewer "
+		"'mbufs' in [global]",
+		conf->file, n, ports->data_room, rte_strerror(rte_errno));
+	return -1;
 }
 
 static void eth_conf(
@@ -222,30 +221,16 @@ static int wire_start(struct ports *ports, struct port *port, unsigned int worke
 static int twin_start(
 	struct ports *ports, struct port *port, unsigned int workers, char *err, size_t size)
 {
-	const struct rte_eth_conf eth = {.rxmode = {.mtu = port->mtu}};
-	struct twin twin;
-	int ret;
+	const struct twin_conf conf = {
+		.name = port->conf->name,
+		.mac = &port->mac,
+		.mtu = port->mtu,
+		.queues = workers,
+		.persist = port->conf->persist,
+		.pool = ports->pool,
+	};
 
-	if (twin_open(port->conf->name, (unsigned int)(port - ports->port), &port->mac, &twin, err,
-		    size)
-		< 0)
-		return -1;
-	port->twin = twin.ethdev;
-	port->twin_probed = true;
-	port->twin_created = twin.created;
-	ret = rte_eth_dev_configure(port->twin, (uint16_t)workers, (uint16_t)workers, &eth);
-	if (ret == 0)
-		ret = setup_queues(
-			ports, port->twin, port->conf, (uint16_t)workers, (uint16_t)workers);
-	if (ret == 0)
-		ret = rte_eth_dev_set_mtu(port->twin, port->mtu);
-	if (ret == 0)
-		ret = rte_eth_dev_start(port->twin);
-	if (ret != 0)
-		return fail_why(
-			err, size, "cannot start tap \"%s\": %s", port->conf->name, strerror(-ret));
-	twin_restore_flags(port->conf->name, &twin);
-	return 0;
+	return twin_open(&port->twin, &conf, err, size);
 }
 
 int ports_start(struct ports *ports, const struct dp_conf *conf, unsigned int workers, char *err,
@@ -272,16 +257,12 @@ int ports_start(struct ports *ports, const struct dp_conf *conf, unsigned int wo
 	return 0;
 }
 
-// Closing a net_tap sets the device down, which would take its routes: a twin that stays is left
-// open, and the kernel closes it with the process.
-static void twin_stop(struct port *port, bool keep)
+// Drivers of kernel devices leave them promiscuous.
+static void wire_stop(const struct port *port)
 {
-	if (!port->twin_probed || keep)
-		return;
-	rte_eth_dev_stop(port->twin);
-	rte_eth_dev_close(port->twin);
-	twin_unpersist(port->conf->name);
-	port->twin_probed = false;
+	rte_eth_promiscuous_disable(port->wire);
+	rte_eth_allmulticast_disable(port->wire);
+	rte_eth_dev_stop(port->wire);
 }
 
 void ports_stop(struct ports *ports, bool keep_twins)
@@ -290,9 +271,9 @@ void ports_stop(struct ports *ports, bool keep_twins)
 		struct port *port = &ports->port[i];
 
 		// after a failed start, what this run has made goes; what it found stays
-		twin_stop(port, keep_twins ? port->conf->persist : !port->twin_created);
+		twin_close(&port->twin, keep_twins ? port->conf->persist : !port->twin.created);
 		if (port->started)
-			rte_eth_dev_stop(port->wire);
+			wire_stop(port);
 		if (port->probed)
 			rte_eth_dev_close(port->wire);
 		port->started = port->probed = false;

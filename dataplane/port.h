@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Ports: each is a DPDK port (the wire) and the ethdev of its kernel twin. Written by the control
+// Ports: each is a DPDK port (the wire) and its kernel twin. Written by the control
 // thread before workers start; afterwards only 'mac' and 'mtu' change, and those not for workers
 // but for 'mac', which is replaced in one store.
 #pragma once
@@ -8,10 +8,11 @@
 #include <rte_mempool.h>
 
 #include "dp_api.h"
+#include "twin.h"
 
 struct port {
-	uint16_t wire; // ethdev ids
-	uint16_t twin;
+	uint16_t wire; // ethdev id
+	struct twin twin;
 	union {
 		struct rte_ether_addr mac;
 		uint64_t mac_word; // to replace it in one store
@@ -20,8 +21,6 @@ struct port {
 	uint16_t rx_queues;
 	bool probed;  // by us: to be closed at the end
 	bool started; // the wire
-	bool twin_probed;
-	bool twin_created; // the kernel device is new
 	const struct dp_port_conf *conf;
 	char driver[64];
 };

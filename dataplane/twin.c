@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,9 +17,7 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 
-#include <rte_dev.h>
-#include <rte_errno.h>
-#include <rte_ethdev.h>
+enum { MAX_SEGMENTS = 16 };
 
 static int netdev_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
 {
@@ -32,7 +32,7 @@ static int netdev_ioctl(const char *name, unsigned long request, struct ifreq *i
 	return ret;
 }
 
-// A persistent tap that nobody has open has no carrier.
+// A tap that nobody has open has no carrier.
 static bool has_carrier(const char *name)
 {
 	struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
@@ -41,126 +41,157 @@ static bool has_carrier(const char *name)
 	return netdev_ioctl(name, SIOCETHTOOL, &ifr) == 0 && link.data != 0;
 }
 
-// Opens a queue of the tap; its descriptor.
-static int tap_open(const char *name)
+// One daemon for each twin of a network namespace: an abstract socket's name is taken as long as it
+// is open, leaves nothing behind, and belongs to the namespace as the device does.
+static int twin_lock(const char *name)
+{
+	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const int n = snprintf(
+		addr.sun_path + 1, sizeof(addr.sun_path) - 1, "dpdk-nftoffload/twin/%s", name);
+	const size_t size = offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, (socklen_t)size) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int open_queue(struct twin *t)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
-	const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	int error;
 
 	if (fd < 0)
 		return -1;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
-		return fd;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", t->name);
+	if (ioctl(fd, TUNSETIFF, &ifr) == 0) {
+		t->fd[t->n_queues++] = fd;
+		return 0;
+	}
 	error = errno;
 	close(fd);
 	errno = error;
 	return -1;
 }
 
-static int tap_persist(const char *name, unsigned long persist)
+static int set_up(const struct twin *t, const struct twin_conf *conf)
 {
-	const int fd = tap_open(name);
-	int ret;
+	struct ifreq ifr = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
 
-	if (fd < 0)
+	memcpy(ifr.ifr_hwaddr.sa_data, conf->mac, RTE_ETHER_ADDR_LEN);
+	if (netdev_ioctl(t->name, SIOCSIFHWADDR, &ifr) < 0)
 		return -1;
-	ret = ioctl(fd, TUNSETPERSIST, persist);
-	close(fd);
-	return ret;
+	ifr.ifr_mtu = conf->mtu;
+	if (netdev_ioctl(t->name, SIOCSIFMTU, &ifr) < 0)
+		return -1;
+	return ioctl(t->fd[0], TUNSETPERSIST, conf->persist ? 1ul : 0ul);
 }
 
-// One daemon for each twin of a network namespace: an abstract socket's name is taken as long as
-// the process lives, leaves nothing behind, and belongs to the namespace as the device does.
-static bool twin_lock(const char *name)
+static int open_all(struct twin *t, const struct twin_conf *conf)
 {
-	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	const int n = snprintf(
-		addr.sun_path + 1, sizeof(addr.sun_path) - 1, "dpdk-nftoffload/twin/%s", name);
-
-	if (fd >= 0
-		&& bind(fd, (struct sockaddr *)&addr,
-			   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n))
-			   == 0)
-		return true; // kept open for the process's life
-	if (fd >= 0)
-		close(fd);
-	return false;
+	for (unsigned int q = 0; q < conf->queues; q++)
+		if (open_queue(t) < 0)
+			return -1;
+	return set_up(t, conf);
 }
 
-static int tap_prepare(const char *name, struct twin *twin, char *err, size_t err_size)
+int twin_open(struct twin *t, const struct twin_conf *conf, char *err, size_t size)
 {
-	struct ifreq ifr = {.ifr_flags = 0};
-
-	twin->created = if_nametoindex(name) == 0;
-	if (!twin_lock(name)) {
-		snprintf(err, err_size,
-			"twin \"%s\" belongs to another dpdk-nftoffload that is running, expected "
-			"a "
-			"name of its own for each",
-			name);
+	*t = (struct twin){.pool = conf->pool, .created = if_nametoindex(conf->name) == 0};
+	snprintf(t->name, sizeof(t->name), "%s", conf->name);
+	t->lock = twin_lock(t->name);
+	if (t->lock < 0) {
+		snprintf(err, size,
+			"interface \"%s\" is in use by another dpdk-nftoffload, expected a name of "
+			"its "
+			"own for each",
+			t->name);
 		return -1;
 	}
-	if (!twin->created && has_carrier(name)) {
-		snprintf(err, err_size,
+	if (!t->created && has_carrier(t->name))
+		snprintf(err, size,
 			"interface \"%s\" exists and is in use, expected a free name or an idle "
-			"tap; "
-			"is another dpdk-nftoffload running?",
-			name);
-		return -1;
-	}
-	if (tap_persist(name, 1) < 0) {
-		if (errno == EINVAL)
-			snprintf(err, err_size,
-				"interface \"%s\" exists and is no multi-queue tap, expected a "
-				"free name",
-				name);
-		else
-			snprintf(err, err_size,
-				"cannot make tap \"%s\": %s (it needs /dev/net/tun and "
-				"CAP_NET_ADMIN)",
-				name, strerror(errno));
-		return -1;
-	}
-	twin->was_up = netdev_ioctl(name, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP);
-	return 0;
-}
-
-int twin_open(const char *name, unsigned int index, const struct rte_ether_addr *mac,
-	struct twin *twin, char *err, size_t err_size)
-{
-	char vdev[RTE_ETH_NAME_MAX_LEN], devargs[256];
-	int ret;
-
-	if (tap_prepare(name, twin, err, err_size) < 0)
-		return -1;
-	snprintf(vdev, sizeof(vdev), "net_tap_twin%u", index);
-	snprintf(devargs, sizeof(devargs), "%s,iface=%s,mac=" RTE_ETHER_ADDR_PRT_FMT, vdev, name,
-		RTE_ETHER_ADDR_BYTES(mac));
-	ret = rte_dev_probe(devargs);
-	if (ret == 0)
-		ret = rte_eth_dev_get_port_by_name(vdev, &twin->ethdev);
-	if (ret == 0)
+			"tap",
+			t->name);
+	else if (open_all(t, conf) == 0)
 		return 0;
-	snprintf(err, err_size, "cannot open tap \"%s\": %s", name, strerror(-ret));
-	if (twin->created)
-		twin_unpersist(name);
+	else if (errno == EINVAL && t->n_queues == 0)
+		snprintf(err, size,
+			"interface \"%s\" exists and is no multi-queue tap, expected a free name",
+			t->name);
+	else
+		snprintf(err, size,
+			"cannot make tap \"%s\" with %u queues and MTU %u: %s (it needs "
+			"/dev/net/tun "
+			"and CAP_NET_ADMIN)",
+			t->name, conf->queues, conf->mtu, strerror(errno));
+	twin_close(t, !t->created);
 	return -1;
 }
 
-void twin_restore_flags(const char *name, const struct twin *twin)
+void twin_close(struct twin *t, bool keep)
 {
-	struct ifreq ifr = {.ifr_flags = 0};
-
-	if (twin->was_up || netdev_ioctl(name, SIOCGIFFLAGS, &ifr) < 0)
+	if (t->name[0] == '\0')
 		return;
-	ifr.ifr_flags &= (short)~IFF_UP;
-	netdev_ioctl(name, SIOCSIFFLAGS, &ifr);
+	if (!keep && t->n_queues > 0)
+		ioctl(t->fd[0], TUNSETPERSIST, 0ul);
+	for (unsigned int q = 0; q < t->n_queues; q++) {
+		close(t->fd[q]);
+		rte_pktmbuf_free(t->spare[q]);
+	}
+	close(t->lock);
+	*t = (struct twin){.n_queues = 0};
 }
 
-void twin_unpersist(const char *name)
+// NULL when there is none, or no memory for it: then it waits in the kernel.
+static struct rte_mbuf *read_frame(struct twin *t, unsigned int queue)
 {
-	tap_persist(name, 0);
+	struct rte_mbuf *m = t->spare[queue];
+	ssize_t n;
+
+	if (m == NULL)
+		m = t->spare[queue] = rte_pktmbuf_alloc(t->pool);
+	if (m == NULL)
+		return NULL;
+	n = read(t->fd[queue], rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
+	if (n <= 0)
+		return NULL;
+	m->data_len = (uint16_t)n;
+	m->pkt_len = (uint32_t)n;
+	t->spare[queue] = NULL;
+	return m;
+}
+
+unsigned int twin_rx(struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
+{
+	unsigned int got = 0;
+
+	while (got < n && (frames[got] = read_frame(t, queue)) != NULL)
+		got++;
+	return got;
+}
+
+static bool write_frame(int fd, const struct rte_mbuf *m)
+{
+	struct iovec iov[MAX_SEGMENTS];
+	int n = 0;
+
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
+		if (n == MAX_SEGMENTS)
+			return false;
+		iov[n++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
+	}
+	return writev(fd, iov, n) == (ssize_t)m->pkt_len;
+}
+
+unsigned int twin_tx(struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
+{
+	unsigned int taken = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		taken += write_frame(t->fd[queue], frames[i]);
+	rte_pktmbuf_free_bulk(frames, n);
+	return taken;
 }

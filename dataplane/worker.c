@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "worker.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -24,15 +22,23 @@ static void tx_flush(struct worker_tx *tx, uint16_t ethdev, unsigned int queue, 
 	tx->n = 0;
 }
 
+static void twin_flush(struct worker *w, unsigned int port)
+{
+	struct worker_tx *tx = &w->to_twin[port];
+
+	w->count[port].twin_dropped +=
+		tx->n - twin_tx(&w->ports->port[port].twin, w->id, tx->packets, tx->n);
+	tx->n = 0;
+}
+
 static void flush_all(struct worker *w)
 {
 	for (unsigned int i = 0; i < w->ports->n; i++) {
-		const struct port *port = &w->ports->port[i];
-
 		if (w->to_wire[i].n != 0)
-			tx_flush(&w->to_wire[i], port->wire, w->id, &w->count[i].tx_dropped);
+			tx_flush(&w->to_wire[i], w->ports->port[i].wire, w->id,
+				&w->count[i].tx_dropped);
 		if (w->to_twin[i].n != 0)
-			tx_flush(&w->to_twin[i], port->twin, w->id, &w->count[i].twin_dropped);
+			twin_flush(w, i);
 	}
 }
 
@@ -66,25 +72,31 @@ static unsigned int poll_wires(struct worker *w)
 	return total;
 }
 
-static unsigned int poll_twins(struct worker *w)
+static unsigned int poll_twin(struct worker *w, unsigned int port)
 {
-	struct rte_mbuf *packets[WORKER_BURST];
+	struct worker_tx *tx = &w->to_wire[port];
+	const unsigned int got =
+		twin_rx(&w->ports->port[port].twin, w->id, tx->packets, WORKER_BURST);
+
+	if (got == 0)
+		return 0;
+	tx->n = (uint16_t)got;
+	w->count[port].injected_packets += got;
+	tx_flush(tx, w->ports->port[port].wire, w->id, &w->count[port].tx_dropped);
+	return got;
+}
+
+// A look costs a system call for each twin, so that those with nothing to say are asked seldom.
+static unsigned int poll_twins(struct worker *w, uint64_t now)
+{
 	unsigned int total = 0;
 
-	for (unsigned int q = 0; q < w->n_twin; q++) {
-		const struct worker_queue *rx = &w->twin[q];
-		const unsigned int got =
-			rte_eth_rx_burst(rx->ethdev, rx->queue, packets, WORKER_BURST);
-
-		if (got == 0)
-			continue;
-		for (unsigned int i = 0; i < got; i++)
-			worker_put(&w->to_wire[rx->port], packets[i]);
-		w->count[rx->port].injected_packets += got;
-		tx_flush(&w->to_wire[rx->port], w->ports->port[rx->port].wire, w->id,
-			&w->count[rx->port].tx_dropped);
-		total += got;
-	}
+	if (now < w->twin_due)
+		return 0;
+	for (unsigned int i = 0; i < w->ports->n; i++)
+		total += poll_twin(w, i);
+	if (total == 0)
+		w->twin_due = now + w->twin_cycles;
 	return total;
 }
 
@@ -98,7 +110,7 @@ static void housekeep(struct worker *w)
 unsigned int worker_poll(struct worker *w)
 {
 	const uint64_t start = rte_rdtsc();
-	const unsigned int n = poll_wires(w) + poll_twins(w);
+	const unsigned int n = poll_wires(w) + poll_twins(w, start);
 
 	if (n != 0) {
 		w->packets += n;
@@ -130,21 +142,8 @@ void worker_idle(struct worker *w)
 	nanosleep(&pause, NULL);
 }
 
-// The tap driver tells of packets by real-time signals. main() blocks them in all threads so that
-// the control thread's system calls are not interrupted; those who poll take them.
-static void take_signals(int how)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
-		sigaddset(&set, s);
-	pthread_sigmask(how, &set, NULL);
-}
-
 void worker_online(struct worker *w)
 {
-	take_signals(SIG_UNBLOCK);
 	w->until_housekeep = WORKER_HOUSEKEEP;
 	rte_rcu_qsbr_thread_register(w->table->qsbr, w->id);
 	rte_rcu_qsbr_thread_online(w->table->qsbr, w->id);
@@ -154,7 +153,6 @@ void worker_offline(struct worker *w)
 {
 	rte_rcu_qsbr_thread_offline(w->table->qsbr, w->id);
 	rte_rcu_qsbr_thread_unregister(w->table->qsbr, w->id);
-	take_signals(SIG_BLOCK);
 }
 
 int worker_main(void *arg)

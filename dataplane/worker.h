@@ -44,12 +44,12 @@ struct worker {
 	struct ports *ports;
 	struct rte_ring *events; // of 4-byte cookies; many producers, control takes
 	const bool *stop;
-	unsigned int n_wire, n_twin;
+	unsigned int n_wire;
 	struct worker_queue wire[WORKER_MAX_QUEUES];
-	struct worker_queue twin[WORKER_MAX_QUEUES];
 	uint64_t tick_cycles; // TSC cycles of a second
 	uint64_t tick_start;
 	uint64_t idle_sleep_us;
+	uint64_t twin_cycles; // between looks at twins that have nothing
 	// the worker writes, control reads
 	uint16_t tick __rte_cache_aligned; // seconds since tick_start, wraps
 	uint64_t busy_polls, idle_polls, packets, offloaded, busy_cycles, events_lost;
@@ -58,7 +58,7 @@ struct worker {
 	// the worker's own
 	unsigned int until_housekeep;
 	unsigned int idle_streak;
-	uint64_t busy_since;
+	uint64_t twin_due; // TSC of the next look
 	struct worker_tx to_wire[NFO_MAX_PORTS];
 	struct worker_tx to_twin[NFO_MAX_PORTS];
 } __rte_cache_aligned;

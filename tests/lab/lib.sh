@@ -378,8 +378,9 @@ ctl() {
 lab_start() {
 	local end=$((SECONDS + 30 * LAB_SLOW))
 	# $! has to be the daemon itself: 'ip netns exec' becomes it.
+	# shellcheck disable=SC2086 # empty: without a prefix
 	ip netns exec "$GW" "$LAB_BUILD/dpdk-nftoffload" "${LAB_EAL[@]}" \
-		"--file-prefix=$LAB_PREFIX" -- --config "$LAB_CONFIG" "$@" \
+		${LAB_EAL_PREFIX---file-prefix=$LAB_PREFIX} -- --config "$LAB_CONFIG" "$@" \
 		>>"$LAB_LOG" 2>&1 </dev/null &
 	lab_daemon=$!
 	until timeout 10 "$LAB_BUILD/nftoffload-ctl" -s "$LAB_SOCKET" show ports >/dev/null 2>&1; do
@@ -556,6 +557,28 @@ release_tcp() {
 	# shellcheck disable=SC2086
 	wait $lab_held 2>/dev/null
 	lab_held=''
+}
+
+# stream_start: bytes from client to server, some MB a second, until stream_end, which returns 0 if they
+# arrived unchanged.
+stream_start() {
+	local port=$((lab_port += 1)) limit=$((150 * LAB_SLOW))
+	rm -f "$LAB_DIR"/payload.{stop,from,to}
+	ip netns exec "$SV" timeout -k 5 "$limit" socat -u "TCP-LISTEN:$port,reuseaddr" \
+		"CREATE:$LAB_DIR/payload.to" &
+	lab_stream=$!
+	wait_for 5 lab_listens -t "$port" || return
+	# shellcheck disable=SC2016 # the inner shell expands it
+	ip netns exec "$CL" timeout -k 5 "$limit" bash -c 'until [ -e "$1.stop" ]; do
+		head -c 50000 /dev/urandom; sleep 0.03; done | tee "$1.from" | socat -u - "TCP:10.0.2.2:$2"' \
+		stream "$LAB_DIR/payload" "$port" &
+	lab_stream+=" $!"
+}
+
+stream_end() {
+	touch "$LAB_DIR/payload.stop"
+	# shellcheck disable=SC2086 # two numbers
+	wait $lab_stream && [ -s "$LAB_DIR/payload.from" ] && lab_same "$LAB_DIR"/payload.{from,to}
 }
 
 lab_same() {

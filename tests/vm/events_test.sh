@@ -29,15 +29,16 @@ nft add table inet a
 check table-alone are "[]"
 nft 'add flowtable inet a f { hook ingress priority 0; devices = { lan, wan }; }'
 check added are "[$a]"
-nft 'add table ip b; add flowtable ip b g { hook ingress priority 5; devices = { d0 }; counter; }'
+nft 'add table ip b; add flowtable ip b g { hook ingress priority 0; devices = { d0 }; counter; }'
 b="('ip', 'b', 'g', 'd0', 'counter', 0)"
 check family-and-counter are "[$a, $b]"
-check priority lab_records '[x["priority"] for x in r if x["name"] == "g"] == [5]' show flowtables
-nft 'add table ip6 a; add flowtable ip6 a f { hook ingress priority 0; devices = { d1 }; }'
+nft 'add table ip6 a; add flowtable ip6 a f { hook ingress priority 5; devices = { d1 }; }'
 c="('ip6', 'a', 'f', 'd1', '', 0)"
 check same-names-elsewhere are "[$a, $b, $c]"
-nft 'add flowtable ip b g { hook ingress priority 5; devices = { d1 }; }'
+check priority lab_records '[x["priority"] for x in r if x["family"] == "ip6"] == [5]' show flowtables
+nft 'add flowtable ip b g { hook ingress priority 0; devices = { d1 }; counter; }'
 check device-added are "[$a, ('ip', 'b', 'g', 'd0 d1', 'counter', 0), $c]"
+# nft takes a device out of a flowtable of priority 0 only
 nft 'delete flowtable ip b g { devices = { d0 }; }'
 check device-removed are "[$a, ('ip', 'b', 'g', 'd1', 'counter', 0), $c]"
 nft 'add chain inet a forward { type filter hook forward priority 0; }; add rule inet a forward ip protocol tcp flow add @f'
