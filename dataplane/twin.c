@@ -76,15 +76,24 @@ static int open_queue(struct twin *t)
 	return -1;
 }
 
+// A device that has its MAC address keeps its static neighbours, which a change would end.
+static int set_mac(const char *name, const struct rte_ether_addr *mac)
+{
+	struct ifreq ifr = {.ifr_flags = 0};
+
+	if (netdev_ioctl(name, SIOCGIFHWADDR, &ifr) == 0
+		&& memcmp(ifr.ifr_hwaddr.sa_data, mac, RTE_ETHER_ADDR_LEN) == 0)
+		return 0;
+	ifr = (struct ifreq){.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	memcpy(ifr.ifr_hwaddr.sa_data, mac, RTE_ETHER_ADDR_LEN);
+	return netdev_ioctl(name, SIOCSIFHWADDR, &ifr);
+}
+
 static int set_up(const struct twin *t, const struct twin_conf *conf)
 {
-	struct ifreq ifr = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	struct ifreq ifr = {.ifr_mtu = conf->mtu};
 
-	memcpy(ifr.ifr_hwaddr.sa_data, conf->mac, RTE_ETHER_ADDR_LEN);
-	if (netdev_ioctl(t->name, SIOCSIFHWADDR, &ifr) < 0)
-		return -1;
-	ifr.ifr_mtu = conf->mtu;
-	if (netdev_ioctl(t->name, SIOCSIFMTU, &ifr) < 0)
+	if (set_mac(t->name, conf->mac) < 0 || netdev_ioctl(t->name, SIOCSIFMTU, &ifr) < 0)
 		return -1;
 	return ioctl(t->fd[0], TUNSETPERSIST, conf->persist ? 1ul : 0ul);
 }

@@ -8,10 +8,11 @@ check topology lab_topology veth || exit
 lab_config "$LAB_MARK_CONFIG"
 check ruleset lab_ruleset mark masquerade
 
-twin() { # what is to stay. Not static neighbours: net_tap sets the MAC address, and the kernel forgets them
+twin() { # what is to stay
 	ip -n "$GW" -o addr show dev lan scope global
 	in_gw cat /sys/class/net/lan/{ifindex,address}
 	ip -n "$GW" route show 10.9.0.0/16 | sed 's/ linkdown//'
+	ip -n "$GW" neigh show 10.0.1.77
 }
 
 no_carrier() {
@@ -26,6 +27,7 @@ works() {
 check start lab_start
 check works works
 ip -n "$GW" route add 10.9.0.0/16 via 10.0.1.2
+ip -n "$GW" neigh add 10.0.1.77 lladdr 02:00:00:00:00:77 dev lan nud permanent
 before=$(twin)
 check sigterm lab_stop # its exit code
 check socket-gone eval '! [ -e "$LAB_SOCKET" ]'
