@@ -175,6 +175,38 @@ static void live_events(void **state)
 	nft_destroy(nft);
 }
 
+// Loaded anew in one transaction, it looks as before; its flows in the kernel are gone all the
+// same.
+static void live_reload(void **state)
+{
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	struct nft *nft = nft_create(loop, count, &changes);
+	uint32_t epoch;
+
+	assert_non_null(nft);
+	if (nft_unsupported(nft)) {
+		print_message("no flowtables here: %s\n", nft_unsupported(nft));
+		nft_destroy(nft);
+		skip();
+	}
+	add_tables();
+	live_until(loop, nft_list(nft)->n == 1);
+	live_turns(loop, 20);
+	epoch = nft_epoch(nft);
+	changes = 0;
+	live_run("nft 'add table inet other; add chain inet other c; delete table inet other'");
+	live_turns(loop, 20);
+	assert_int_equal(nft_epoch(nft), epoch); // another's affair
+	assert_int_equal(changes, 0);
+	live_run("nft 'delete table inet t; add table inet t; add flowtable inet t f "
+		 "{ hook ingress priority 0; devices = { c0, s0 }; }'");
+	live_until(loop, changes != 0);
+	assert_int_not_equal(nft_epoch(nft), epoch);
+	assert_int_equal(nft_list(nft)->n, 1);
+	nft_destroy(nft);
+}
+
 static void live_at_start(void **state)
 {
 	struct loop *loop = live_loop(state);
@@ -206,6 +238,7 @@ int main(void)
 		cmocka_unit_test(cut_short),
 		cmocka_unit_test_setup_teardown(live_reason, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_events, live_setup, live_teardown),
+		cmocka_unit_test_setup_teardown(live_reload, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_at_start, live_setup, live_teardown),
 	};
 
