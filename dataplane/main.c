@@ -139,6 +139,7 @@ static void on_signal(int signal)
 static void set_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal};
+
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;

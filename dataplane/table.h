@@ -133,7 +133,6 @@ struct table {
 	uint32_t *retired;
 	uint32_t retired_mask, retired_tail, retired_waiting, retired_head;
 	uint64_t token;
-	uint32_t fold_next;
 };
 
 // Room for 'max_flows' directions and 'workers' readers. NULL with errno: ENOMEM, EINVAL.

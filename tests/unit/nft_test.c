@@ -142,12 +142,9 @@ static void add_tables(void)
 		 "{ hook ingress priority 0; devices = { c0, s0 }; }'");
 }
 
-static void live_events(void **state)
+static struct nft *create_or_skip(struct loop *loop, unsigned int *changes)
 {
-	struct loop *loop = live_loop(state);
-	unsigned int changes = 0;
-	struct nft *nft = nft_create(loop, count, &changes);
-	uint32_t generation;
+	struct nft *nft = nft_create(loop, count, changes);
 
 	assert_non_null(nft);
 	if (nft_unsupported(nft)) {
@@ -155,6 +152,16 @@ static void live_events(void **state)
 		nft_destroy(nft);
 		skip();
 	}
+	return nft;
+}
+
+static void live_events(void **state)
+{
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	struct nft *nft = create_or_skip(loop, &changes);
+	uint32_t generation;
+
 	add_tables();
 	live_until(loop, nft_list(nft)->n == 1);
 	assert_int_equal(nft_list(nft)->list[0].n_devices, 2);
@@ -181,15 +188,9 @@ static void live_reload(void **state)
 {
 	struct loop *loop = live_loop(state);
 	unsigned int changes = 0;
-	struct nft *nft = nft_create(loop, count, &changes);
+	struct nft *nft = create_or_skip(loop, &changes);
 	uint32_t epoch;
 
-	assert_non_null(nft);
-	if (nft_unsupported(nft)) {
-		print_message("no flowtables here: %s\n", nft_unsupported(nft));
-		nft_destroy(nft);
-		skip();
-	}
 	add_tables();
 	live_until(loop, nft_list(nft)->n == 1);
 	live_turns(loop, 20);
