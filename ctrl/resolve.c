@@ -25,7 +25,7 @@ static bool tcp_admissible(const struct ct_conn *conn)
 enum nfo_reason resolve_admissible(const struct ct_conn *conn)
 {
 	if (conn->orig.family != NFO_IPV4)
-		return NFO_R_FAMILY;
+		return NFO_R_PROTOCOL;
 	if (conn->orig.proto != NFO_TCP && conn->orig.proto != NFO_UDP)
 		return NFO_R_PROTOCOL;
 	if (conn->orig.proto == NFO_TCP && !tcp_admissible(conn))

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t csum_fold(uint32_t sum)
 {
@@ -21,11 +22,6 @@ static inline uint32_t csum_delta16(uint16_t old, uint16_t new)
 	return (uint32_t)(uint16_t)~old + new;
 }
 
-static inline uint32_t csum_delta32(uint32_t old, uint32_t new)
-{
-	return csum_delta16((uint16_t)old, (uint16_t) new)
-	       + csum_delta16((uint16_t)(old >> 16), (uint16_t)(new >> 16));
-}
 
 static inline uint16_t csum_apply(uint16_t csum, uint16_t delta)
 {
@@ -34,13 +30,17 @@ static inline uint16_t csum_apply(uint16_t csum, uint16_t delta)
 	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
-// True if the 20-byte IPv4 header at 'header' sums to all ones. 2-byte aligned.
+// True if the 20-byte IPv4 header at 'header' sums to all ones. By words of 32 bits: a sum of one's
+// complement does not care (RFC 1071).
 static inline int csum_ipv4_valid(const void *header)
 {
-	const uint16_t *word = header;
-	uint32_t sum = 0;
+	uint32_t word[5];
+	uint64_t sum = 0;
 
-	for (int i = 0; i < 10; i++)
+	memcpy(word, header, sizeof(word));
+	for (int i = 0; i < 5; i++)
 		sum += word[i];
-	return csum_fold(sum) == 0xffff;
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return csum_fold((uint32_t)sum) == 0xffff;
 }

@@ -57,7 +57,9 @@ static int workers_create(const struct dp_conf *conf, char *err, size_t size)
 	dp.table = table_create(2 * conf->max_connections, dp.n_workers);
 	dp.events = rte_ring_create_elem(
 		"events", sizeof(uint32_t), EVENTS, (int)rte_socket_id(), RING_F_SC_DEQ);
-	if (dp.workers == NULL || dp.table == NULL || dp.events == NULL) {
+	dp.ports.ifaces = ifaces_create();
+	if (dp.workers == NULL || dp.table == NULL || dp.events == NULL
+		|| dp.ports.ifaces == NULL) {
 		snprintf(err, size,
 			"%s: no memory for %u connections; expected more hugepages, or fewer "
 			"'max-connections' in [global]",
@@ -126,9 +128,11 @@ static void dp_free(void)
 {
 	table_destroy(dp.table);
 	rte_ring_free(dp.events);
+	ifaces_destroy(dp.ports.ifaces);
 	rte_free(dp.workers);
 	dp.table = NULL;
 	dp.events = NULL;
+	dp.ports.ifaces = NULL;
 	dp.workers = NULL;
 }
 

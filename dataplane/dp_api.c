@@ -114,32 +114,78 @@ void dp_table_stats(struct dp_table_stats *stats)
 	table_stats(dp.table, stats);
 }
 
+int dp_port_group(unsigned int i, unsigned int group)
+{
+	if (i >= dp.ports.n || group >= NFO_MAX_GROUPS)
+		return -EINVAL;
+	__atomic_store_n(
+		&dp.ports.port[i].iface, iface_of_group((uint16_t)group), __ATOMIC_RELAXED);
+	return 0;
+}
+
+static bool vlans_valid(const struct nfo_vlan vlan[NFO_MAX_VLANS])
+{
+	for (unsigned int i = 0; i < NFO_MAX_VLANS; i++) {
+		if (vlan[i].tpid_be == 0)
+			continue;
+		if (iface_tpid(vlan[i].tpid_be) < 0 || vlan[i].vid == 0
+			|| vlan[i].vid >= IFACE_VIDS || (i > 0 && vlan[i - 1].tpid_be == 0))
+			return false;
+	}
+	return true;
+}
+
 static bool flow_valid(const struct nfo_flow *flow)
 {
 	const struct nfo_tuple *t = &flow->match;
 
-	return t->family == NFO_IPV4 && (t->proto == NFO_TCP || t->proto == NFO_UDP)
-	       && flow->in_port < dp.ports.n && flow->out_port < dp.ports.n;
+	if (t->family != NFO_IPV4 && t->family != NFO_IPV6)
+		return false;
+	if (t->proto == NFO_GRE ? rewrite_is_nat(t, &flow->out)
+				: t->proto != NFO_TCP && t->proto != NFO_UDP)
+		return false;
+	return flow->in_port < NFO_MAX_GROUPS && flow->out_port < dp.ports.n
+	       && vlans_valid(flow->in_vlan) && vlans_valid(flow->out_vlan);
+}
+
+// The reference to the next hop is the caller's until the table has taken 'content'.
+static int make_content(const struct nfo_flow *flow, struct table_content *content)
+{
+	uint16_t iface, nexthop;
+
+	if (!flow_valid(flow))
+		return -EINVAL;
+	iface = iface_get(dp.ports.ifaces, flow->in_port, flow->in_vlan);
+	nexthop = nexthop_get(dp.table->nexthops, flow);
+	if (iface == IFACE_NONE || nexthop == NEXTHOP_NONE) {
+		nexthop_put(dp.table->nexthops, nexthop);
+		return -ENOSPC;
+	}
+	rewrite_content(flow, iface, nexthop, content);
+	return 0;
+}
+
+static int taken(const struct table_content *content, int ret)
+{
+	if (ret != 0)
+		nexthop_put(dp.table->nexthops, content->entry.nexthop);
+	return ret;
 }
 
 int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, uint32_t *idx)
 {
-	struct table_entry entry;
+	struct table_content content;
+	const int ret = make_content(flow, &content);
 
-	if (!flow_valid(flow))
-		return -EINVAL;
-	rewrite_entry(flow, &entry);
-	return table_add(dp.table, &entry, sibling, cookie, idx);
+	return ret != 0 ? ret : taken(&content, table_add(dp.table, &content, sibling, cookie, idx));
 }
 
 int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
 {
-	struct table_entry entry;
+	struct table_content content;
+	const int ret = make_content(flow, &content);
 
-	if (!flow_valid(flow))
-		return -EINVAL;
-	rewrite_entry(flow, &entry);
-	return table_replace(dp.table, &entry, idx);
+	return ret != 0 ? ret : taken(&content, table_replace(dp.table, &content, idx));
 }
 
 void dp_flow_del(uint32_t idx)

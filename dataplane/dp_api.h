@@ -75,7 +75,7 @@ struct dp_worker_stats {
 };
 
 struct dp_table_stats {
-	uint32_t capacity; // directions
+	uint32_t capacity; // directions of IPv4 connections; one of IPv6 counts for two
 	uint32_t used;
 	uint32_t retired; // removed, still waiting for the workers' grace period
 	uint32_t overflow_buckets;
@@ -94,17 +94,21 @@ int dp_port_stats(unsigned int port, struct dp_port_stats *stats);
 // Both return 0 or a negative errno; the port keeps what it had when it refuses.
 int dp_port_set_mtu(unsigned int port, uint16_t mtu);
 int dp_port_set_mac(unsigned int port, const uint8_t mac[NFO_ETH_ALEN]);
+// From now on frames of the port are those of 'group': flows whose 'in_port' is it. Its own number
+// makes it a port by itself again; NFO_MAX_PORTS and above are for bonds. 0 or -EINVAL.
+int dp_port_group(unsigned int port, unsigned int group);
 
 unsigned int dp_workers(void);
 int dp_worker_stats(unsigned int worker, struct dp_worker_stats *stats);
 void dp_table_stats(struct dp_table_stats *stats);
 
 // Adds one direction. 'sibling' is the index of the other direction or DP_FLOW_NONE; 'cookie' comes
-// back in events. '*idx' names the direction until dp_flow_del(). Returns 0, -EINVAL (not IPv4 TCP
-// or UDP, unknown port), -EEXIST (the same match is in the table), -ENOSPC.
+// back in events. '*idx' names the direction until dp_flow_del(). Returns 0, -EINVAL (neither TCP nor
+// UDP nor GRE without NAT, unknown port, impossible tags), -EEXIST (the same match is in the table),
+// -ENOSPC.
 int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, uint32_t *idx);
 // Replaces the rewrite of direction '*idx' in one step: a packet meets the old or the new one,
-// never a mixture. The match must be the same. '*idx' may change; counters go on.
+// never a mixture. Match, 'in_port' and 'in_vlan' must be the same. '*idx' may change; counters go on.
 int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow);
 // From here on no new burst finds it; a burst in flight may still use it.
 void dp_flow_del(uint32_t idx);

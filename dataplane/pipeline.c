@@ -10,6 +10,7 @@ struct burst {
 	unsigned int n_lookups;
 	uint8_t lookup[WORKER_VECTOR];       // packets to look up, in order
 	uint8_t verdict[WORKER_VECTOR];      // enum nfo_punt or PARSE_OK, by packet
+	uint16_t l3[WORKER_VECTOR];          // offset of the IP header, by packet
 	struct table_key key[WORKER_VECTOR]; // these by lookup
 	const struct table_bucket *bucket[WORKER_VECTOR];
 	uint16_t sig[WORKER_VECTOR];
@@ -34,12 +35,19 @@ static inline void stage_parse(struct worker *w, struct burst *b, struct rte_mbu
 		rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
 	for (unsigned int i = 0; i < n; i++) {
 		const unsigned int l = b->n_lookups;
+		const struct port *port = &w->ports->port[in_port[i]];
+		struct parse p = {
+			.ifaces = w->ports->ifaces,
+			.mac = &port->mac,
+			.iface = __atomic_load_n(&port->iface, __ATOMIC_RELAXED),
+			.key = &b->key[l],
+		};
 		uint64_t hash;
 
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(packets[i + AHEAD], void *));
-		b->verdict[i] = parse_frame(
-			packets[i], &w->ports->port[in_port[i]].mac, in_port[i], &b->key[l]);
+		b->verdict[i] = parse_frame(packets[i], &p);
+		b->l3[i] = p.l3;
 		if (unlikely(b->verdict[i] != PARSE_OK && b->verdict[i] != NFO_P_TCP_FLAGS))
 			continue;
 		hash = table_hash(w->table, &b->key[l]);
@@ -59,16 +67,26 @@ static inline void stage_candidates(const struct worker *w, struct burst *b)
 		b->hits[l] = hits;
 		if (likely(hits != 0)) {
 			const unsigned int slot = (unsigned int)__builtin_ctz(hits);
+			const struct table_entry *e =
+				&w->table->entries[table_slot_idx(b->bucket[l], slot)];
 
-			rte_prefetch0(&w->table->entries[table_slot_idx(b->bucket[l], slot)]);
+			rte_prefetch0(e);
+			if (b->key[l].family != NFO_IPV4)
+				rte_prefetch0(e + 1);
 		}
 	}
 }
 
 static inline void stage_verify(const struct worker *w, struct burst *b)
 {
-	for (unsigned int l = 0; l < b->n_lookups; l++)
-		b->idx[l] = table_verify(w->table, b->bucket[l], b->hits[l], b->sig[l], &b->key[l]);
+	for (unsigned int l = 0; l < b->n_lookups; l++) {
+		const uint32_t idx = table_verify(
+			w->table, b->bucket[l], b->hits[l], b->sig[l], &b->key[l]);
+
+		b->idx[l] = idx;
+		if (likely(idx != DP_FLOW_NONE))
+			rte_prefetch0(&w->table->nexthops->hop[w->table->entries[idx].nexthop]);
+	}
 }
 
 // The connection ends: both directions go to the kernel from this packet on, and control is told.
@@ -118,34 +136,39 @@ static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
 }
 
 static inline enum nfo_punt flow_verdict(
-	struct worker *w, struct rte_mbuf *m, uint32_t idx, enum nfo_punt parsed)
+	struct worker *w, const struct rte_mbuf *m, uint16_t l3, uint32_t idx, enum nfo_punt parsed)
 {
 	struct table_entry *e = &w->table->entries[idx];
 	const uint8_t state = __atomic_load_n(&e->state, __ATOMIC_RELAXED);
 
 	if (unlikely(parsed == NFO_P_TCP_FLAGS)) {
-		if (parse_tcp_ends(m))
+		if (parse_tcp_ends(m, &e->key, l3))
 			flow_close(w, idx);
 		return NFO_P_TCP_FLAGS;
 	}
 	if (unlikely(state != FLOW_FORWARD))
 		return special_verdict(e, state);
-	if (unlikely(m->pkt_len - sizeof(struct rte_ether_hdr) > e->mtu))
+	if (unlikely(m->pkt_len - l3 > e->mtu))
 		return NFO_P_MTU;
 	return PARSE_OK;
 }
 
-static inline void forward(struct worker *w, struct rte_mbuf *m, uint16_t port, uint32_t idx)
+// False when the packet cannot be what it has to become.
+static inline bool forward(
+	struct worker *w, struct rte_mbuf *m, uint16_t port, uint16_t l3, uint32_t idx)
 {
 	struct table_entry *e = &w->table->entries[idx];
-	const uint32_t bytes = m->pkt_len - (uint32_t)sizeof(struct rte_ether_hdr);
+	const struct nexthop *hop = &w->table->nexthops->hop[e->nexthop];
+	const uint32_t bytes = m->pkt_len - l3;
 
-	rewrite_frame(m, e);
+	if (unlikely(!rewrite_frame(m, l3, e, hop)))
+		return false;
 	count(w, e, idx, bytes);
 	w->count[port].offloaded_packets++;
 	w->count[port].offloaded_bytes += bytes;
 	w->offloaded++;
-	worker_put(&w->to_wire[e->out_port], m);
+	worker_put(&w->to_wire[hop->out_port], m);
+	return true;
 }
 
 void pipeline_burst(
@@ -164,13 +187,13 @@ void pipeline_burst(
 		if (likely(l < b.n_lookups && b.lookup[l] == i)) {
 			idx = b.idx[l++];
 			if (idx != DP_FLOW_NONE)
-				verdict = flow_verdict(w, packets[i], idx, verdict);
+				verdict = flow_verdict(w, packets[i], b.l3[i], idx, verdict);
 			else if (verdict == PARSE_OK)
 				verdict = NFO_P_MISS;
 		}
-		if (likely(verdict == PARSE_OK))
-			forward(w, packets[i], in_port[i], idx);
-		else
-			punt(w, packets[i], in_port[i], verdict);
+		if (likely(verdict == PARSE_OK)
+			&& likely(forward(w, packets[i], in_port[i], b.l3[i], idx)))
+			continue;
+		punt(w, packets[i], in_port[i], verdict != PARSE_OK ? verdict : NFO_P_HEADROOM);
 	}
 }

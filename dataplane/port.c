@@ -102,7 +102,10 @@ int ports_probe(struct ports *ports, const struct dp_conf *conf, char *err, size
 	for (unsigned int i = 0; i < conf->n_ports; i++) {
 		struct port *port = &ports->port[i];
 
-		*port = (struct port){.conf = &conf->port[i]};
+		*port = (struct port){
+			.conf = &conf->port[i],
+			.iface = iface_of_group((uint16_t)i),
+		};
 		ports->n = i + 1; // ports_stop() closes what is open of it
 		if (port_probe(port, conf, err, size) < 0)
 			return -1;

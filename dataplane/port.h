@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Ports: each is a DPDK port (the wire) and its kernel twin. Written by the control
-// thread before workers start; afterwards only 'mac' and 'mtu' change, and those not for workers
-// but for 'mac', which is replaced in one store.
+// thread before workers start; afterwards only 'mac', 'iface' and 'mtu' change, of which workers read
+// the first two, each replaced in one store.
 #pragma once
 
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
 
 #include "dp_api.h"
+#include "iface.h"
 #include "twin.h"
 
 struct port {
@@ -18,6 +19,7 @@ struct port {
 		uint64_t mac_word; // to replace it in one store
 	};
 	uint16_t mtu;
+	uint16_t iface; // of its untagged frames (iface.h): control changes it, workers read
 	uint16_t rx_queues;
 	bool probed;  // by us: to be closed at the end
 	bool started; // the wire
@@ -28,6 +30,7 @@ struct port {
 struct ports {
 	unsigned int n;
 	struct port port[NFO_MAX_PORTS];
+	struct ifaces *ifaces;
 	struct rte_mempool *pool;
 	uint16_t data_room;
 };

@@ -14,15 +14,18 @@
 
 enum { RETIRED_BUCKET = 1u << 31 };
 
+// Lists of free units, and what table_cold.free says of a unit.
+enum { FREE_SINGLE, FREE_PAIR, FREE_NOT };
+
 struct slot {
 	struct table_bucket *bucket;
 	unsigned int n;
 };
 
-static bool table_alloc_index(struct table *t, uint32_t max_flows)
+static bool table_alloc_index(struct table *t, uint32_t max_units)
 {
 	// 8 slots a bucket, half used: four flows a bucket
-	const uint32_t n_buckets = rte_align32pow2(RTE_MAX(max_flows / 4, 16u));
+	const uint32_t n_buckets = rte_align32pow2(RTE_MAX(max_units / 4, 16u));
 
 	t->bucket_mask = n_buckets - 1;
 	t->n_overflow = n_buckets / 4 + 16;
@@ -36,18 +39,83 @@ static bool table_alloc_index(struct table *t, uint32_t max_flows)
 	return true;
 }
 
-static bool table_alloc_entries(struct table *t, uint32_t max_flows)
+// --- free units: doubly linked lists, so that a buddy is taken out from anywhere ---
+
+static void units_link(struct table *t, uint32_t idx, uint8_t list)
 {
-	t->n_entries = max_flows;
-	t->entries = rte_zmalloc("table_entries", max_flows * sizeof(*t->entries), 64);
-	t->cold = calloc(max_flows, sizeof(*t->cold));
-	t->free_entries = calloc(max_flows, sizeof(uint32_t));
-	t->retired_mask = rte_align32pow2(max_flows + t->n_overflow) - 1;
+	const uint32_t head = t->free_units[list];
+
+	t->cold[idx].free = list;
+	t->cold[idx].newer = head;
+	t->cold[idx].older = DP_FLOW_NONE;
+	if (head != DP_FLOW_NONE)
+		t->cold[head].older = idx;
+	t->free_units[list] = idx;
+}
+
+static void units_unlink(struct table *t, uint32_t idx)
+{
+	const struct table_cold *c = &t->cold[idx];
+
+	if (c->older != DP_FLOW_NONE)
+		t->cold[c->older].newer = c->newer;
+	else
+		t->free_units[c->free] = c->newer;
+	if (c->newer != DP_FLOW_NONE)
+		t->cold[c->newer].older = c->older;
+	t->cold[idx].free = FREE_NOT;
+}
+
+// A single unit, of a pair if there is no other; or a pair. DP_FLOW_NONE without one.
+static uint32_t units_take(struct table *t, uint8_t list)
+{
+	uint32_t idx = t->free_units[list];
+
+	if (idx == DP_FLOW_NONE && list == FREE_SINGLE) {
+		idx = t->free_units[FREE_PAIR];
+		if (idx == DP_FLOW_NONE)
+			return idx;
+		units_unlink(t, idx);
+		units_link(t, idx + 1, FREE_SINGLE);
+		return idx;
+	}
+	if (idx != DP_FLOW_NONE)
+		units_unlink(t, idx);
+	return idx;
+}
+
+static void units_give(struct table *t, uint32_t idx, uint8_t list)
+{
+	const uint32_t buddy = idx ^ 1;
+
+	if (list == FREE_SINGLE && t->cold[buddy].free == FREE_SINGLE) {
+		units_unlink(t, buddy);
+		units_link(t, idx & ~1u, FREE_PAIR);
+		return;
+	}
+	units_link(t, idx, list);
+}
+
+// The list that a direction of that family takes its units from.
+static uint8_t units_of(const struct table_entry *e)
+{
+	return e->key.family == NFO_IPV4 ? FREE_SINGLE : FREE_PAIR;
+}
+
+static bool table_alloc_entries(struct table *t, uint32_t max_units)
+{
+	t->n_entries = max_units;
+	t->entries = rte_zmalloc("table_entries", max_units * sizeof(*t->entries), 64);
+	t->cold = calloc(max_units, sizeof(*t->cold));
+	t->retired_mask = rte_align32pow2(max_units + t->n_overflow) - 1;
 	t->retired = calloc(t->retired_mask + 1ul, sizeof(uint32_t));
-	if (t->entries == NULL || t->cold == NULL || t->free_entries == NULL || t->retired == NULL)
+	if (t->entries == NULL || t->cold == NULL || t->retired == NULL)
 		return false;
-	for (uint32_t i = max_flows; i > 0; i--)
-		t->free_entries[t->n_free_entries++] = i - 1;
+	t->free_units[FREE_SINGLE] = t->free_units[FREE_PAIR] = DP_FLOW_NONE;
+	for (uint32_t i = max_units; i > 0; i -= 2) {
+		t->cold[i - 1].free = FREE_NOT;
+		units_link(t, i - 2, FREE_PAIR);
+	}
 	return true;
 }
 
@@ -78,11 +146,11 @@ static bool table_alloc_qsbr(struct table *t)
 	return t->qsbr != NULL && rte_rcu_qsbr_init(t->qsbr, t->n_workers) == 0;
 }
 
-struct table *table_create(uint32_t max_flows, uint32_t workers)
+struct table *table_create(uint32_t max_units, uint32_t workers)
 {
 	struct table *t;
 
-	if (max_flows < 2 || max_flows >= RETIRED_BUCKET || workers == 0) {
+	if (max_units < 2 || max_units % 2 != 0 || max_units >= RETIRED_BUCKET || workers == 0) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -90,8 +158,9 @@ struct table *table_create(uint32_t max_flows, uint32_t workers)
 	if (t == NULL)
 		return NULL;
 	t->n_workers = workers;
-	if (!table_alloc_index(t, max_flows) || !table_alloc_entries(t, max_flows)
-		|| !table_alloc_foreign(t) || !table_alloc_qsbr(t)
+	t->nexthops = nexthops_create();
+	if (t->nexthops == NULL || !table_alloc_index(t, max_units)
+		|| !table_alloc_entries(t, max_units) || !table_alloc_foreign(t) || !table_alloc_qsbr(t)
 		|| getrandom(t->secret, sizeof(t->secret), 0) != sizeof(t->secret)) {
 		table_destroy(t);
 		errno = ENOMEM;
@@ -114,8 +183,8 @@ void table_destroy(struct table *t)
 	rte_free(t->entries);
 	rte_free(t->qsbr);
 	free(t->cold);
-	free(t->free_entries);
 	free(t->free_overflow);
+	nexthops_destroy(t->nexthops);
 	free(t->retired);
 	free(t);
 }
@@ -170,19 +239,33 @@ static struct slot slot_free(struct table *t, uint64_t hash)
 	return (struct slot){bucket_extend(t, last), 0};
 }
 
-// A fresh entry with 'content', its counters at zero on all sides; DP_FLOW_NONE when full.
-static uint32_t entry_take(struct table *t, const struct table_entry *content)
+static void foreign_clear(struct table *t, uint32_t idx)
 {
-	struct table_entry *e;
-	uint32_t idx;
+	for (uint32_t w = 0; w < t->n_workers; w++) {
+		struct table_foreign *f = &t->foreign[w][idx];
 
-	if (t->n_free_entries == 0)
+		if (f->packets != 0) // do not touch a page without need
+			*f = (struct table_foreign){0, 0};
+	}
+}
+
+// A fresh entry with 'content', its counters at zero on all sides; DP_FLOW_NONE when full.
+static uint32_t entry_take(struct table *t, const struct table_content *content)
+{
+	const uint8_t list = units_of(&content->entry);
+	uint32_t idx = units_take(t, list);
+	struct table_entry *e;
+
+	if (idx == DP_FLOW_NONE) {
 		table_reclaim(t);
-	if (t->n_free_entries == 0)
-		return DP_FLOW_NONE;
-	idx = t->free_entries[--t->n_free_entries];
+		idx = units_take(t, list);
+	}
+	if (idx == DP_FLOW_NONE)
+		return idx;
 	e = &t->entries[idx];
-	*e = *content;
+	*e = content->entry;
+	if (list == FREE_PAIR)
+		memcpy(e + 1, &content->v6, sizeof(content->v6));
 	e->state = FLOW_FORWARD;
 	e->owner = 0;
 	e->packets = 0;
@@ -192,13 +275,9 @@ static uint32_t entry_take(struct table *t, const struct table_entry *content)
 		.older = DP_FLOW_NONE,
 		.newer = DP_FLOW_NONE,
 		.used = true,
+		.free = FREE_NOT,
 	};
-	for (uint32_t w = 0; w < t->n_workers; w++) {
-		struct table_foreign *f = &t->foreign[w][idx];
-
-		if (f->packets != 0) // do not touch a page without need
-			*f = (struct table_foreign){0, 0};
-	}
+	foreign_clear(t, idx);
 	return idx;
 }
 
@@ -209,13 +288,13 @@ static void set_sibling(struct table *t, uint32_t idx, uint32_t sibling)
 		__atomic_store_n(&t->cold[sibling].sibling, idx, __ATOMIC_RELEASE);
 }
 
-int table_add(struct table *t, const struct table_entry *content, uint32_t sibling, uint32_t cookie,
-	uint32_t *idx)
+int table_add(struct table *t, const struct table_content *content, uint32_t sibling,
+	uint32_t cookie, uint32_t *idx)
 {
-	const uint64_t hash = table_hash(t, &content->key);
+	const uint64_t hash = table_hash(t, &content->entry.key);
 	struct slot slot;
 
-	if (table_find(t, &content->key) != DP_FLOW_NONE)
+	if (table_find(t, &content->entry.key) != DP_FLOW_NONE)
 		return -EEXIST;
 	slot = slot_free(t, hash);
 	if (slot.bucket == NULL)
@@ -227,7 +306,7 @@ int table_add(struct table *t, const struct table_entry *content, uint32_t sibli
 	set_sibling(t, *idx, sibling);
 	__atomic_store_n(&slot.bucket->idx[slot.n], *idx, __ATOMIC_RELEASE);
 	__atomic_store_n(&slot.bucket->sig[slot.n], table_sig(hash), __ATOMIC_RELEASE);
-	t->used++;
+	t->used += units_of(&content->entry) == FREE_PAIR ? 2 : 1;
 	return 0;
 }
 
@@ -236,7 +315,7 @@ static void retire(struct table *t, uint32_t what)
 	t->retired[t->retired_head++ & t->retired_mask] = what;
 }
 
-int table_replace(struct table *t, const struct table_entry *content, uint32_t *idx)
+int table_replace(struct table *t, const struct table_content *content, uint32_t *idx)
 {
 	const uint32_t old = *idx;
 	const struct slot slot = slot_of(t, old);
@@ -288,7 +367,7 @@ void table_del(struct table *t, uint32_t idx)
 	t->cold[idx].retired = true;
 	retire(t, idx);
 	chain_shrink(t, table_hash(t, &t->entries[idx].key));
-	t->used--;
+	t->used -= units_of(&t->entries[idx]) == FREE_PAIR ? 2 : 1;
 }
 
 void table_sample(struct table *t, uint32_t idx)
@@ -354,7 +433,8 @@ static void entry_release(struct table *t, uint32_t idx)
 				&t->entries[c->newer].state, FLOW_CLOSING, __ATOMIC_RELEASE);
 	}
 	c->used = false;
-	t->free_entries[t->n_free_entries++] = idx;
+	nexthop_put(t->nexthops, t->entries[idx].nexthop);
+	units_give(t, idx, units_of(&t->entries[idx]));
 }
 
 static void release_waiting(struct table *t)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The flow table: an index of 64-byte buckets over an array of 64-byte entries.
+// The flow table: an index of 64-byte buckets over an array of 64-byte units. A direction of an IPv4
+// connection is one unit, of an IPv6 connection an even one and the next.
 //
-//   bucket  | 8 x 16-bit signature | 8 x 32-bit entry index | overflow bucket |
-//   entry   | key 16 | rewrite 32 | count 16 |
+//   bucket  | 8 x 16-bit signature | 8 x 32-bit index of unit | overflow bucket |
+//   IPv4    | key 16 | rewrite 32 | state and count 16 |
+//   IPv6    | key 40 | rewrite 8 | state and count 16 |   | rewrite 34 |
 //
 // One choice of bucket at most half full on average, so nothing is ever moved. A hit touches two
-// cache lines, a miss one.
+// cache lines, three with IPv6, a miss one.
 //
 // Concurrency:
 //  1. One writer, the control thread. Readers are the workers; they take no lock and need no
@@ -31,22 +33,37 @@
 
 #include "dp_api.h"
 #include "flow.h"
+#include "nexthop.h"
 
 enum {
 	TABLE_SLOTS = 8,
 	TABLE_NO_BUCKET = 0, // overflow bucket 0 is never used
 };
 
-// What a packet is looked up by. Compared as 16 bytes: no padding.
+// What a packet is looked up by: the first two words for IPv4, all five for IPv6. The first word
+// tells the families apart. No padding.
 struct table_key {
-	uint32_t src_be;
-	uint32_t dst_be;
-	uint16_t sport_be;
-	uint16_t dport_be;
-	uint16_t in_port;
-	uint8_t proto;
-	uint8_t zero;
-} __rte_aligned(16);
+	union {
+		uint64_t word[5];
+		struct {
+			uint16_t sport_be;
+			uint16_t dport_be;
+			uint16_t iface; // iface.h
+			uint8_t proto;
+			uint8_t family; // NFO_IPV4 or NFO_IPV6
+			union {
+				struct {
+					uint32_t src_be;
+					uint32_t dst_be;
+				} v4;
+				struct {
+					uint8_t src[16];
+					uint8_t dst[16];
+				} v6;
+			};
+		};
+	};
+};
 
 enum flow_state {
 	FLOW_FORWARD,
@@ -56,29 +73,50 @@ enum flow_state {
 
 struct table_entry {
 	// control writes before publication, workers read
-	struct table_key key;
-	uint32_t src_be;
-	uint32_t dst_be;
+	union {
+		struct table_key key; // of IPv4, the first 16 bytes
+		struct {
+			uint64_t key[2];
+			uint32_t src_be; // from here on: after the rewrite
+			uint32_t dst_be;
+			uint16_t l3_delta;
+			uint16_t l4_delta;
+			uint32_t spare[3];
+		} v4;
+	};
 	uint16_t sport_be;
 	uint16_t dport_be;
-	uint16_t l3_delta;
-	uint16_t l4_delta;
-	uint8_t eth_dst[NFO_ETH_ALEN];
-	uint8_t eth_src[NFO_ETH_ALEN];
 	uint16_t mtu;
-	uint8_t out_port;
+	uint16_t nexthop; // nexthop.h
 	// workers write
-	uint8_t state; // enum flow_state
-	uint8_t owner; // worker + 1; 0: nobody yet
-	uint8_t spare;
+	uint8_t state;      // enum flow_state
+	uint8_t owner;      // worker + 1; 0: nobody yet
 	uint16_t used_tick; // seconds, wraps
 	uint32_t packets;   // wraps; dp_housekeep() folds it
 	uint64_t bytes;
 } __rte_aligned(64);
 
-static_assert(sizeof(struct table_key) == 16, "the key is compared as 16 bytes");
+// The second unit of an IPv6 direction.
+struct table_second {
+	uint8_t src[16];
+	uint8_t dst[16];
+	uint16_t l4_delta;
+	uint16_t spare[15];
+} __rte_aligned(64);
+
+// What table_add() copies.
+struct table_content {
+	struct table_entry entry;
+	struct table_second v6;
+};
+
+static_assert(sizeof(struct table_key) == 40, "the key is compared as words");
 static_assert(sizeof(struct table_entry) == 64, "an IPv4 direction is one cache line");
-static_assert(offsetof(struct table_entry, owner) == 48, "the count fields close the line");
+static_assert(sizeof(struct table_second) == 64, "an IPv6 direction is two cache lines");
+static_assert(offsetof(struct table_entry, v4.src_be) == 16, "behind the key of IPv4");
+static_assert(offsetof(struct table_entry, sport_be) == sizeof(struct table_key),
+	"what both families have follows the longer key");
+static_assert(offsetof(struct table_entry, state) == 48, "what workers write closes the line");
 
 struct table_bucket {
 	uint16_t sig[TABLE_SLOTS]; // 0: empty
@@ -89,7 +127,7 @@ struct table_bucket {
 
 static_assert(sizeof(struct table_bucket) == 64, "a bucket is one cache line");
 
-// What control alone knows of an entry, but for 'sibling' and 'cookie', which a worker reads when
+// What control alone knows of a unit, but for 'sibling' and 'cookie', which a worker reads when
 // a connection closes; both are written before publication, 'sibling' also when the second
 // direction is added (a 32-bit store: the reader sees the old or the new).
 struct table_cold {
@@ -99,10 +137,11 @@ struct table_cold {
 	uint32_t packets_seen;
 	uint32_t sibling;
 	uint32_t cookie;
-	uint32_t older; // the entry that this one replaced, until it is free
+	uint32_t older; // the entry that this one replaced, until it is free; of free units: links
 	uint32_t newer; // the entry that replaced this one
-	bool used;
+	bool used;      // false for the second unit of an IPv6 direction
 	bool retired;
+	uint8_t free; // enum of table.c: not, alone, or with the next one
 };
 
 // Packets of a flow that came to a worker other than its owner.
@@ -117,17 +156,19 @@ struct table {
 	struct table_bucket *overflow;
 	struct table_entry *entries;
 	struct table_cold *cold;
+	struct nexthops *nexthops;
 	uint64_t bucket_mask;
-	uint64_t secret[3]; // of the hash, so that nobody outside can aim at a bucket
+	uint64_t secret[5]; // of the hash, so that nobody outside can aim at a bucket
 	struct rte_rcu_qsbr *qsbr;
 	// control only
 	struct table_foreign **foreign; // [worker][entry]
 	uint32_t n_workers;
 	uint32_t n_entries;
 	uint32_t n_overflow;
-	uint32_t *free_entries, *free_overflow; // stacks
-	uint32_t n_free_entries, n_free_overflow;
-	uint32_t used;
+	uint32_t free_units[2]; // heads of the lists of single units and of pairs
+	uint32_t *free_overflow; // a stack
+	uint32_t n_free_overflow;
+	uint32_t used; // units
 	// retired entries and overflow buckets (with bit 31), oldest first: [tail, waiting) wait
 	// for 'token', [waiting, head) have none yet
 	uint32_t *retired;
@@ -135,15 +176,17 @@ struct table {
 	uint64_t token;
 };
 
-// Room for 'max_flows' directions and 'workers' readers. NULL with errno: ENOMEM, EINVAL.
-struct table *table_create(uint32_t max_flows, uint32_t workers);
+// Room for 'max_units', an even number, and 'workers' readers. NULL with errno: ENOMEM, EINVAL.
+struct table *table_create(uint32_t max_units, uint32_t workers);
 void table_destroy(struct table *table);
 
-// Returns 0, -EEXIST or -ENOSPC; '*idx' is the entry. 'entry' is copied, its count fields zeroed.
-int table_add(struct table *table, const struct table_entry *entry, uint32_t sibling,
+// Returns 0, -EEXIST or -ENOSPC; '*idx' is the entry. 'content' is copied, its count fields zeroed;
+// with 0 the reference to its next hop is the table's, which gives it back in the end.
+int table_add(struct table *table, const struct table_content *content, uint32_t sibling,
 	uint32_t cookie, uint32_t *idx);
-// The key of 'entry' must be that of '*idx'. -ENOSPC leaves the old one in place.
-int table_replace(struct table *table, const struct table_entry *entry, uint32_t *idx);
+// The key of 'content' must be that of '*idx'. -ENOSPC leaves the old one in place. The next hop as
+// with table_add().
+int table_replace(struct table *table, const struct table_content *content, uint32_t *idx);
 void table_del(struct table *table, uint32_t idx);
 // FLOW_FORWARD becomes FLOW_SAMPLE; another state stays.
 void table_sample(struct table *table, uint32_t idx);

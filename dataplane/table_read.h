@@ -4,6 +4,7 @@
 #pragma once
 
 #include <rte_branch_prediction.h>
+#include <rte_byteorder.h>
 #include <rte_prefetch.h>
 
 #include "table.h"
@@ -21,13 +22,16 @@ static inline uint64_t table_mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-// Two folded multiplications with a secret: unlike a CRC, whose collisions do not depend on a seed,
-// an outsider can not construct tuples that share a bucket.
+// Folded multiplications with a secret: unlike a CRC, whose collisions do not depend on a seed, an
+// outsider can not construct tuples that share a bucket.
 static inline uint64_t table_hash(const struct table *t, const struct table_key *key)
 {
-	const uint64_t *half = (const void *)key;
+	uint64_t h = table_mix(key->word[0] ^ t->secret[0], key->word[1] ^ t->secret[1]);
 
-	return table_mix(table_mix(half[0] ^ t->secret[0], half[1] ^ t->secret[1]), t->secret[2]);
+	if (key->family != NFO_IPV4)
+		h ^= table_mix(key->word[2] ^ t->secret[3], key->word[3] ^ h)
+		     ^ table_mix(key->word[4] ^ t->secret[4], h);
+	return table_mix(h, t->secret[2]);
 }
 
 static inline uint16_t table_sig(uint64_t hash)
@@ -44,9 +48,29 @@ static inline const struct table_bucket *table_bucket(const struct table *t, uin
 
 static inline bool table_key_equal(const struct table_key *a, const struct table_key *b)
 {
-	const uint64_t *x = (const void *)a, *y = (const void *)b;
+	const uint64_t *x = a->word, *y = b->word;
 
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	if (((x[0] ^ y[0]) | (x[1] ^ y[1])) != 0)
+		return false;
+	return a->family == NFO_IPV4
+	       || ((x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
+static inline const struct table_second *table_second(const struct table_entry *e)
+{
+	return (const struct table_second *)(e + 1);
+}
+
+// The first word of a key, put together in a register: the hash reads it as a whole at once, which
+// would wait for stores of its parts. 'ports_be' are both ports as they lie in a packet.
+static inline uint64_t table_key_head(
+	uint32_t ports_be, uint16_t iface, uint8_t proto, uint8_t family)
+{
+#if RTE_BYTE_ORDER == RTE_LITTLE_ENDIAN
+	return ports_be | (uint64_t)iface << 32 | (uint64_t)proto << 48 | (uint64_t)family << 56;
+#else
+	return (uint64_t)ports_be << 32 | (uint64_t)iface << 16 | (uint64_t)proto << 8 | family;
+#endif
 }
 
 // A bit for each slot of 'bucket' whose signature is 'sig'.

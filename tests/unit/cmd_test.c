@@ -115,7 +115,7 @@ static void kernel_flow(void **state)
 	json_t *records, *record;
 
 	(void)state;
-	flow->reason = NFO_R_FAMILY;
+	flow->reason = NFO_R_BRIDGE;
 	flow->conn.orig = tuple("fd00::1", 53, "fd00::2", 65535, NFO_UDP);
 	flow->conn.reply = tuple("fd00::2", 65535, "fd00::1", 53, NFO_UDP);
 	records = run("show flows");
@@ -126,7 +126,7 @@ static void kernel_flow(void **state)
 	expect_member(record, "dport", "[65535]");
 	expect_member(record, "nat", "['none']");
 	expect_member(record, "state", "['kernel']");
-	expect_member(record, "reason", "['family']");
+	expect_member(record, "reason", "['bridge']");
 	expect_member(record, "in", NULL);
 	expect_member(record, "flowtable", NULL);
 	expect_member(record, "original", "[{'packets': 0, 'bytes': 0}]");

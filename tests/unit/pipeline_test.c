@@ -51,21 +51,16 @@ static const struct packet_spec down_out = {
 static uint32_t add_flow(const struct packet_spec *in, const struct packet_spec *out, uint16_t from,
 	uint16_t to, uint32_t sibling)
 {
-	struct nfo_flow flow = {.in_port = from, .out_port = to, .mtu = 1500};
-	struct table_entry entry;
+	struct table_content content;
+	struct nfo_flow flow;
 	uint32_t idx;
 
-	flow.match.proto = in->proto;
-	inet_pton(AF_INET, in->src, &flow.match.src.v4_be);
-	inet_pton(AF_INET, in->dst, &flow.match.dst.v4_be);
-	inet_pton(AF_INET, out->src, &flow.out.src.v4_be);
-	inet_pton(AF_INET, out->dst, &flow.out.dst.v4_be);
-	flow.match.sport_be = htons(in->sport);
-	flow.match.dport_be = htons(in->dport);
-	flow.out.sport_be = htons(out->sport);
-	flow.out.dport_be = htons(out->dport);
-	rewrite_entry(&flow, &entry);
-	assert_int_equal(table_add(t.table, &entry, sibling, 77, &idx), 0);
+	packet_flow(in, out, &flow);
+	flow.in_port = from;
+	flow.out_port = to;
+	rewrite_content(&flow, iface_get(t.ports.ifaces, from, flow.in_vlan),
+		nexthop_get(t.table->nexthops, &flow), &content);
+	assert_int_equal(table_add(t.table, &content, sibling, 77, &idx), 0);
 	return idx;
 }
 
@@ -75,6 +70,9 @@ static int set_up(void **state)
 	memset(&t, 0, sizeof(t));
 	t.ports.n = 2;
 	t.ports.port[LAN].mac = t.ports.port[WAN].mac = packet_mac;
+	t.ports.port[LAN].iface = iface_of_group(LAN);
+	t.ports.port[WAN].iface = iface_of_group(WAN);
+	t.ports.ifaces = ifaces_create();
 	t.table = table_create(1024, WORKERS);
 	t.events = rte_ring_create_elem("events", 4, 16, SOCKET_ID_ANY, 0);
 	for (unsigned int i = 0; i < WORKERS; i++) {
@@ -94,6 +92,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	table_destroy(t.table);
+	ifaces_destroy(t.ports.ifaces);
 	rte_ring_free(t.events);
 	for (unsigned int i = 0; i < WORKERS; i++)
 		free(t.worker[i]);
@@ -130,6 +129,90 @@ static void test_forward(void **state)
 	feed(w, &p, &down, WAN);
 	assert_int_equal(w->to_wire[LAN].n, 1);
 	assert_int_equal(t.table->entries[t.flow[1]].bytes, 1040);
+}
+
+// IPv6, from VLAN to VLAN: the same stages, counters without Ethernet header and tags.
+static void test_forward_v6_vlan(void **state)
+{
+	struct packet_spec in = {
+		.src = "2001:db8::1",
+		.dst = "2001:db8:2::1",
+		.sport = 5000,
+		.dport = 53,
+		.proto = IPPROTO_UDP,
+		.ttl = 9,
+		.payload = 100,
+		.tag = {{0x8100, 0x2000 | 12}},
+	};
+	struct packet_spec out = in, end = in;
+	struct worker *w = t.worker[0];
+	struct packet p;
+	uint32_t idx;
+
+	(void)state;
+	out.tag[0].tci = 13;
+	out.src = "2001:db8:2::ff";
+	idx = add_flow(&in, &out, LAN, WAN, DP_FLOW_NONE);
+	feed(w, &p, &in, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	assert_int_equal(packet_ip6(&p)->hop_limits, 8);
+	assert_int_equal(t.table->entries[idx].bytes, 148);
+	assert_int_equal(w->count[LAN].offloaded_bytes, 148);
+	in.tag[0].tci = 14;
+	feed(w, &p, &in, LAN);
+	assert_int_equal(w->punts[NFO_P_VLAN], 1);
+	in.tag[0].tpid = 0;
+	feed(w, &p, &in, LAN);
+	assert_int_equal(w->punts[NFO_P_MISS], 1);
+	// its MTU is that of the IP packet, whatever is before it
+	end.payload = 1500 - 48;
+	feed(w, &p, &end, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 2);
+	end.payload++;
+	feed(w, &p, &end, LAN);
+	assert_int_equal(w->punts[NFO_P_MTU], 1);
+}
+
+// Ports of one group receive as one; a port that leaves it does not any more.
+static void test_group(void **state)
+{
+	const uint16_t group = NFO_MAX_PORTS + 1;
+	struct packet_spec in = up;
+	struct worker *w = t.worker[0];
+	struct packet p;
+
+	(void)state;
+	in.sport++;
+	add_flow(&in, &up_out, group, WAN, DP_FLOW_NONE);
+	feed(w, &p, &in, LAN);
+	assert_int_equal(w->punts[NFO_P_MISS], 1);
+	t.ports.port[LAN].iface = iface_of_group(group);
+	feed(w, &p, &in, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_MISS], 2);
+}
+
+static void test_headroom(void **state)
+{
+	struct packet_spec in = up, out = up_out;
+	struct worker *w = t.worker[0];
+	struct rte_mbuf *m;
+	struct packet p;
+	const uint16_t port = LAN;
+
+	(void)state;
+	in.sport++;
+	out.tag[0] = (struct packet_tag){0x88a8, 5};
+	add_flow(&in, &out, LAN, WAN, DP_FLOW_NONE);
+	packet_make(&p, &in);
+	m = &p.m;
+	m->buf_addr = (uint8_t *)m->buf_addr + m->data_off;
+	m->data_off = 0;
+	pipeline_burst(w, &m, &port, 1);
+	assert_int_equal(w->punts[NFO_P_HEADROOM], 1);
+	assert_int_equal(w->to_twin[LAN].n, 1);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64);
 }
 
 static void test_miss(void **state)
@@ -300,13 +383,16 @@ static void test_mixed_vector(void **state)
 	assert_int_equal(w->offloaded + punted, WORKER_VECTOR);
 	assert_int_equal(w->to_wire[LAN].n + w->to_wire[WAN].n, w->offloaded);
 	assert_int_equal(w->to_twin[LAN].n + w->to_twin[WAN].n, punted);
-	assert_int_equal(w->punts[NFO_P_NOT_IPV4], 13);
+	assert_int_equal(w->punts[NFO_P_NOT_IP], 13);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_forward, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forward_v6_vlan, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_group, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_headroom, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_miss, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mtu, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_syn_keeps_flow, set_up, tear_down),

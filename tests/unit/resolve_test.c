@@ -334,7 +334,7 @@ static void test_reasons(void **state)
 		void (*spoil)(void);
 		enum nfo_reason expected;
 	} rows[] = {
-		{c_ipv6, NFO_R_FAMILY},
+		{c_ipv6, NFO_R_PROTOCOL},
 		{c_icmp, NFO_R_PROTOCOL},
 		{c_closing, NFO_R_NOT_ESTABLISHED},
 		{c_syn, NFO_R_NOT_ESTABLISHED},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// csum.h, parse.h and rewrite.h: every packet against one whose checksums are computed afresh.
+// csum.h, rewrite.h and nexthop.h: every packet against one whose checksums are computed afresh.
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,256 +8,27 @@
 #include <cmocka.h>
 // clang-format on
 
-#include "packet.h"
+#include "eal.h"
+#include "packet_specs.h"
 #include "rewrite.h"
 
-static const struct packet_spec tcp_spec = {
-	.src = "10.0.1.2",
-	.dst = "10.0.2.2",
-	.sport = 40000,
-	.dport = 80,
-	.proto = IPPROTO_TCP,
-	.ttl = 64,
-	.tcp_flags = RTE_TCP_ACK_FLAG,
-	.payload = 100,
-	.fill = 0x5a,
-};
+static struct nexthops *hops;
 
-static const struct packet_spec udp_spec = {
-	.src = "10.0.1.2",
-	.dst = "10.0.2.2",
-	.sport = 5000,
-	.dport = 53,
-	.proto = IPPROTO_UDP,
-	.ttl = 64,
-	.payload = 11,
-	.fill = 0xa5,
-};
+// 'in' through the flow that makes it 'out'.
+static bool rewrite(const struct packet_spec *in, const struct packet_spec *out, struct packet *p)
+{
+	struct table_content content;
+	struct nfo_flow flow;
+	uint16_t hop;
+	bool done;
 
-static enum nfo_punt parse(struct packet *p, struct table_key *key)
-{
-	return parse_frame(&p->m, &packet_mac, 3, key);
-}
-
-static enum nfo_punt parse_spec(const struct packet_spec *spec)
-{
-	struct packet p;
-	struct table_key key;
-
-	packet_make(&p, spec);
-	return parse(&p, &key);
-}
-
-static void test_key(void **state)
-{
-	struct packet p;
-	struct table_key key;
-
-	(void)state;
-	memset(&key, 0xff, sizeof(key));
-	packet_make(&p, &tcp_spec);
-	assert_int_equal(parse(&p, &key), PARSE_OK);
-	assert_int_equal(key.src_be, packet_ip(&p)->src_addr);
-	assert_int_equal(key.dst_be, packet_ip(&p)->dst_addr);
-	assert_int_equal(key.sport_be, htons(40000));
-	assert_int_equal(key.dport_be, htons(80));
-	assert_int_equal(key.in_port, 3);
-	assert_int_equal(key.proto, IPPROTO_TCP);
-	assert_int_equal(key.zero, 0);
-	assert_int_equal(parse_spec(&udp_spec), PARSE_OK);
-}
-
-// Each mangles a good packet in one way.
-static void m_ether(struct packet *p)
-{
-	packet_eth(p)->ether_type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
-}
-static void m_short(struct packet *p)
-{
-	p->m.data_len = p->m.pkt_len = 33;
-}
-static void m_mac(struct packet *p)
-{
-	packet_eth(p)->dst_addr.addr_bytes[5]++;
-}
-static void m_broadcast(struct packet *p)
-{
-	memset(&packet_eth(p)->dst_addr, 0xff, 6);
-}
-static void m_options(struct packet *p)
-{
-	packet_ip(p)->version_ihl = 0x46;
-}
-static void m_version(struct packet *p)
-{
-	packet_ip(p)->version_ihl = 0x65;
-}
-static void m_more_fragments(struct packet *p)
-{
-	packet_ip(p)->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
-	packet_checksums(p);
-}
-static void m_fragment_offset(struct packet *p)
-{
-	packet_ip(p)->fragment_offset = RTE_BE16(1);
-	packet_checksums(p);
-}
-static void m_reserved_bit(struct packet *p)
-{
-	packet_ip(p)->fragment_offset = RTE_BE16(0x8000);
-	packet_checksums(p);
-}
-static void m_icmp(struct packet *p)
-{
-	packet_ip(p)->next_proto_id = IPPROTO_ICMP;
-	packet_checksums(p);
-}
-static void m_total_long(struct packet *p)
-{
-	packet_ip(p)->total_length = htons((uint16_t)(p->m.pkt_len - 14 + 1));
-	packet_checksums(p);
-}
-static void m_total_short(struct packet *p)
-{
-	packet_ip(p)->total_length = htons(39); // one less than IP and TCP headers
-	packet_ip(p)->hdr_checksum = 0;
-	packet_ip(p)->hdr_checksum = rte_ipv4_cksum(packet_ip(p));
-}
-static void m_total_tiny(struct packet *p)
-{
-	packet_ip(p)->total_length = htons(19);
-	packet_ip(p)->hdr_checksum = 0;
-	packet_ip(p)->hdr_checksum = rte_ipv4_cksum(packet_ip(p));
-}
-static void m_l4_in_next_segment(struct packet *p)
-{
-	p->m.data_len = 14 + 20 + 19;
-}
-static void m_ttl1(struct packet *p)
-{
-	packet_ip(p)->time_to_live = 1;
-	packet_checksums(p);
-}
-static void m_ttl0(struct packet *p)
-{
-	packet_ip(p)->time_to_live = 0;
-	packet_checksums(p);
-}
-static void m_checksum(struct packet *p)
-{
-	packet_ip(p)->hdr_checksum ^= 1;
-}
-static void m_nic_l3_bad(struct packet *p)
-{
-	p->m.ol_flags = RTE_MBUF_F_RX_IP_CKSUM_BAD;
-}
-static void m_nic_l4_bad(struct packet *p)
-{
-	p->m.ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD;
-}
-static void m_syn(struct packet *p)
-{
-	packet_tcp(p)->tcp_flags = RTE_TCP_SYN_FLAG;
-}
-static void m_fin(struct packet *p)
-{
-	packet_tcp(p)->tcp_flags = RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG;
-}
-static void m_rst(struct packet *p)
-{
-	packet_tcp(p)->tcp_flags = RTE_TCP_RST_FLAG;
-}
-
-static void test_punts(void **state)
-{
-	static const struct {
-		void (*mangle)(struct packet *);
-		enum nfo_punt expected;
-	} rows[] = {
-		{m_ether, NFO_P_NOT_IPV4},
-		{m_short, NFO_P_NOT_IPV4},
-		{m_mac, NFO_P_OTHER_MAC},
-		{m_broadcast, NFO_P_OTHER_MAC},
-		{m_options, NFO_P_OPTIONS},
-		{m_version, NFO_P_LENGTH},
-		{m_more_fragments, NFO_P_FRAGMENT},
-		{m_fragment_offset, NFO_P_FRAGMENT},
-		{m_reserved_bit, NFO_P_FRAGMENT},
-		{m_icmp, NFO_P_PROTOCOL},
-		{m_total_long, NFO_P_LENGTH},
-		{m_total_short, NFO_P_LENGTH},
-		{m_total_tiny, NFO_P_LENGTH},
-		{m_l4_in_next_segment, NFO_P_LENGTH},
-		{m_ttl1, NFO_P_TTL},
-		{m_ttl0, NFO_P_TTL},
-		{m_checksum, NFO_P_CHECKSUM},
-		{m_nic_l3_bad, NFO_P_CHECKSUM},
-		{m_nic_l4_bad, NFO_P_CHECKSUM},
-		{m_syn, NFO_P_TCP_FLAGS},
-		{m_fin, NFO_P_TCP_FLAGS},
-		{m_rst, NFO_P_TCP_FLAGS},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < RTE_DIM(rows); i++) {
-		struct packet p;
-		struct table_key key;
-		enum nfo_punt got;
-
-		packet_make(&p, &tcp_spec);
-		rows[i].mangle(&p);
-		got = parse(&p, &key);
-		if (got != rows[i].expected)
-			fail_msg("row %zu: %s, expected %s", i,
-				got == PARSE_OK ? "ok" : nfo_punt_word(got),
-				nfo_punt_word(rows[i].expected));
-	}
-}
-
-static void test_tcp_ends(void **state)
-{
-	struct packet p;
-
-	(void)state;
-	packet_make(&p, &tcp_spec);
-	m_syn(&p);
-	assert_false(parse_tcp_ends(&p.m));
-	m_fin(&p);
-	assert_true(parse_tcp_ends(&p.m));
-	m_rst(&p);
-	assert_true(parse_tcp_ends(&p.m));
-}
-
-// A NIC's word for a good header saves the computation; without it a bad one is found.
-static void test_nic_checksum_good(void **state)
-{
-	struct packet p;
-	struct table_key key;
-
-	(void)state;
-	packet_make(&p, &tcp_spec);
-	m_checksum(&p);
-	p.m.ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
-	assert_int_equal(parse(&p, &key), PARSE_OK);
-}
-
-static void flow_of(const struct packet_spec *in, const struct packet_spec *out,
-	struct nfo_flow *flow)
-{
-	memset(flow, 0, sizeof(*flow));
-	flow->match.family = flow->out.family = NFO_IPV4;
-	flow->match.proto = flow->out.proto = in->proto;
-	inet_pton(AF_INET, in->src, &flow->match.src.v4_be);
-	inet_pton(AF_INET, in->dst, &flow->match.dst.v4_be);
-	inet_pton(AF_INET, out->src, &flow->out.src.v4_be);
-	inet_pton(AF_INET, out->dst, &flow->out.dst.v4_be);
-	flow->match.sport_be = htons(in->sport);
-	flow->match.dport_be = htons(in->dport);
-	flow->out.sport_be = htons(out->sport);
-	flow->out.dport_be = htons(out->dport);
-	flow->mtu = 1500;
-	memcpy(flow->eth_dst, "\2\1\2\3\4\5", 6);
-	memcpy(flow->eth_src, "\2\6\7\x8\x9\xa", 6);
+	packet_flow(in, out, &flow);
+	hop = nexthop_get(hops, &flow);
+	assert_int_not_equal(hop, NEXTHOP_NONE);
+	rewrite_content(&flow, 1, hop, &content);
+	done = rewrite_frame(&p->m, p->l3, &content.entry, &hops->hop[hop]);
+	nexthop_put(hops, hop);
+	return done;
 }
 
 // What leaves for 'in' must be 'out', made from scratch, one TTL less.
@@ -265,17 +36,15 @@ static void check_rewrite(const struct packet_spec *in, const struct packet_spec
 {
 	struct packet got, expected;
 	struct packet_spec less = *out;
-	struct table_entry entry;
-	struct nfo_flow flow;
 
 	less.ttl = (uint8_t)(in->ttl - 1);
 	packet_make(&got, in);
 	packet_make(&expected, &less);
 	memcpy(&packet_eth(&expected)->dst_addr, "\2\1\2\3\4\5", 6);
 	memcpy(&packet_eth(&expected)->src_addr, "\2\6\7\x8\x9\xa", 6);
-	flow_of(in, out, &flow);
-	rewrite_entry(&flow, &entry);
-	rewrite_frame(&got.m, &entry);
+	assert_true(rewrite(in, out, &got));
+	assert_int_equal(got.m.data_len, expected.m.data_len);
+	assert_int_equal(got.m.pkt_len, expected.m.pkt_len);
 	assert_memory_equal(packet_eth(&got), packet_eth(&expected), got.m.data_len);
 }
 
@@ -297,11 +66,116 @@ static void test_rewrite_fixed(void **state)
 	check_rewrite(&udp_spec, &out);
 }
 
-static void random_spec(struct packet_spec *s, char addr[2][16])
+static void test_rewrite_v6(void **state)
+{
+	struct packet_spec out = tcp6_spec, in = tcp6_spec;
+
+	(void)state;
+	check_rewrite(&tcp6_spec, &tcp6_spec);
+	out.src = "2001:db8:ffff:ffff::1";
+	check_rewrite(&tcp6_spec, &out); // address only
+	out.dst = "fd00::1:0:0:7";
+	out.dport = 8080;
+	check_rewrite(&tcp6_spec, &out);
+	in.proto = out.proto = IPPROTO_UDP;
+	check_rewrite(&in, &out);
+}
+
+static void test_rewrite_gre(void **state)
+{
+	struct packet_spec v6 = gre_spec;
+
+	(void)state;
+	check_rewrite(&gre_spec, &gre_spec);
+	v6.src = "fd00::1";
+	v6.dst = "fd00::2";
+	check_rewrite(&v6, &v6);
+}
+
+// From and to every number of tags; the priority bits it came with are not what it leaves with.
+static void test_rewrite_vlans(void **state)
+{
+	static const struct packet_tag stacks[][3] = {
+		{{0}},
+		{{0x8100, 100}},
+		{{0x88a8, 4094}},
+		{{0x88a8, 200}, {0x8100, 7}},
+		{{0x8100, 1}, {0x8100, 2}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(stacks); i++)
+		for (size_t o = 0; o < RTE_DIM(stacks); o++)
+			for (int v6 = 0; v6 < 2; v6++) {
+				struct packet_spec in = v6 ? tcp6_spec : udp_spec, out = in;
+
+				memcpy(in.tag, stacks[i], sizeof(in.tag));
+				memcpy(out.tag, stacks[o], sizeof(out.tag));
+				if (in.tag[0].tpid != 0)
+					in.tag[0].tci |= 0x6000;
+				check_rewrite(&in, &out);
+			}
+}
+
+// Without headroom for more tags nothing is touched; with just enough it goes.
+static void test_headroom(void **state)
+{
+	struct packet_spec out = tcp_spec;
+	struct packet p, before;
+
+	(void)state;
+	out.tag[0] = (struct packet_tag){0x8100, 5};
+	packet_make(&p, &tcp_spec);
+	p.m.buf_addr = (uint8_t *)p.m.buf_addr + p.m.data_off - 3;
+	p.m.data_off = 3;
+	before = p;
+	assert_false(rewrite(&tcp_spec, &out, &p));
+	assert_memory_equal(&p, &before, sizeof(p));
+	p.m.buf_addr = (uint8_t *)p.m.buf_addr - 1;
+	p.m.data_off = 4;
+	assert_true(rewrite(&tcp_spec, &out, &p));
+	assert_int_equal(p.m.data_off, 0);
+}
+
+// All flows to a neighbour share a next hop; numbers come back.
+static void test_nexthops(void **state)
+{
+	struct nfo_flow flow;
+	uint16_t one, other;
+
+	(void)state;
+	packet_flow(&tcp_spec, &tcp_spec, &flow);
+	one = nexthop_get(hops, &flow);
+	flow.match.sport_be++;
+	assert_int_equal(nexthop_get(hops, &flow), one);
+	flow.out_port++;
+	other = nexthop_get(hops, &flow);
+	assert_int_not_equal(other, one);
+	nexthop_put(hops, one);
+	nexthop_put(hops, other);
+	flow.eth_dst[5]++;
+	assert_int_equal(nexthop_get(hops, &flow), other); // free again
+	nexthop_put(hops, other);
+	assert_int_equal(hops->refs[one], 1);
+	nexthop_put(hops, one);
+	nexthop_put(hops, NEXTHOP_NONE);
+	for (uint32_t i = 1; i < NEXTHOP_MAX; i++) {
+		memcpy(flow.eth_dst, &i, 4);
+		assert_int_not_equal(nexthop_get(hops, &flow), NEXTHOP_NONE);
+	}
+	memset(flow.eth_dst, 0, 6);
+	assert_int_equal(nexthop_get(hops, &flow), NEXTHOP_NONE);
+}
+
+static void random_spec(struct packet_spec *s, char addr[2][40], int v6)
 {
 	for (int i = 0; i < 2; i++)
-		snprintf(addr[i], 16, "%d.%d.%d.%d", rand() & 255, rand() & 255, rand() & 255,
-			rand() & 255);
+		if (v6)
+			snprintf(addr[i], 40, "%x:%x::%x:%x", rand() & 0xffff, rand() & 0xffff,
+				rand() & 0xffff, rand() & 0xffff);
+		else
+			snprintf(addr[i], 40, "%d.%d.%d.%d", rand() & 255, rand() & 255,
+				rand() & 255, rand() & 255);
 	s->src = addr[0];
 	s->dst = addr[1];
 	s->sport = (uint16_t)rand();
@@ -313,16 +187,16 @@ static void test_rewrite_random(void **state)
 	(void)state;
 	srand(20);
 	for (int i = 0; i < 200000; i++) {
-		char a[2][16], b[2][16];
+		char a[2][40], b[2][40];
 		struct packet_spec in = i & 1 ? tcp_spec : udp_spec, out;
 
 		in.payload = (uint16_t)(rand() % 64);
 		in.fill = (uint8_t)rand();
 		in.ttl = (uint8_t)(2 + rand() % 254);
-		random_spec(&in, a);
+		random_spec(&in, a, i & 2);
 		out = in;
 		if (i % 3 != 0)
-			random_spec(&out, b);
+			random_spec(&out, b, i & 2);
 		check_rewrite(&in, &out);
 	}
 }
@@ -331,16 +205,12 @@ static void test_udp_zero_checksum(void **state)
 {
 	struct packet_spec out = udp_spec;
 	struct packet p;
-	struct table_entry entry;
-	struct nfo_flow flow;
 
 	(void)state;
 	out.src = "1.2.3.4";
-	flow_of(&udp_spec, &out, &flow);
-	rewrite_entry(&flow, &entry);
 	packet_make(&p, &udp_spec);
 	packet_udp(&p)->dgram_cksum = 0;
-	rewrite_frame(&p.m, &entry);
+	assert_true(rewrite(&udp_spec, &out, &p));
 	assert_int_equal(packet_udp(&p)->dgram_cksum, 0);
 }
 
@@ -368,18 +238,14 @@ static void test_udp_computed_zero(void **state)
 static void test_plain_keeps_l4(void **state)
 {
 	static const uint16_t odd[] = {0x0000, 0xffff, 0x1234};
-	struct table_entry entry;
-	struct nfo_flow flow;
 
 	(void)state;
-	flow_of(&tcp_spec, &tcp_spec, &flow);
-	rewrite_entry(&flow, &entry);
 	for (size_t i = 0; i < RTE_DIM(odd); i++) {
 		struct packet p;
 
 		packet_make(&p, &tcp_spec);
 		packet_tcp(&p)->cksum = odd[i];
-		rewrite_frame(&p.m, &entry);
+		assert_true(rewrite(&tcp_spec, &tcp_spec, &p));
 		assert_int_equal(packet_tcp(&p)->cksum, odd[i]);
 	}
 }
@@ -398,20 +264,37 @@ static void test_ttl_like_kernel(void **state)
 	}
 }
 
+static int set_up(void **state)
+{
+	(void)state;
+	hops = nexthops_create();
+	return hops != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	nexthops_destroy(hops);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_key),
-		cmocka_unit_test(test_punts),
-		cmocka_unit_test(test_tcp_ends),
-		cmocka_unit_test(test_nic_checksum_good),
 		cmocka_unit_test(test_rewrite_fixed),
+		cmocka_unit_test(test_rewrite_v6),
+		cmocka_unit_test(test_rewrite_gre),
+		cmocka_unit_test(test_rewrite_vlans),
+		cmocka_unit_test(test_headroom),
 		cmocka_unit_test(test_rewrite_random),
 		cmocka_unit_test(test_udp_zero_checksum),
 		cmocka_unit_test(test_udp_computed_zero),
 		cmocka_unit_test(test_plain_keeps_l4),
 		cmocka_unit_test(test_ttl_like_kernel),
+		cmocka_unit_test(test_nexthops),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (eal_for_test("64") < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

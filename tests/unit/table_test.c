@@ -39,28 +39,45 @@ static int tear_down(void **state)
 	return 0;
 }
 
-// Key 'i' of a family in which many share addresses and ports.
+static bool mixed; // every third key is of IPv6
+
+// Key 'i' of many that share addresses and ports.
 static struct table_key key_of(uint32_t i)
 {
-	return (struct table_key){
-		.src_be = i & 63,
-		.dst_be = i >> 12,
+	struct table_key key = {
 		.sport_be = (uint16_t)((i >> 6) & 63),
 		.dport_be = 80,
-		.in_port = (uint16_t)(i & 1),
+		.iface = (uint16_t)(i & 1),
 		.proto = (uint8_t)(i & 2 ? NFO_TCP : NFO_UDP),
+		.family = NFO_IPV4,
 	};
+
+	if (mixed && i % 3 == 0) {
+		key.family = NFO_IPV6;
+		key.v6.src[0] = key.v6.dst[0] = 0x20;
+		key.v6.src[15] = i & 63;
+		key.v6.dst[(i >> 12) % 16] = 1;
+	} else {
+		key.v4.src_be = i & 63;
+		key.v4.dst_be = i >> 12;
+	}
+	return key;
 }
 
-static struct table_entry entry_of(uint32_t i)
+static struct table_content entry_of(uint32_t i)
 {
-	// 'src_be' tells a reader whose entry it is
-	return (struct table_entry){.key = key_of(i), .src_be = i};
+	// 'mtu' tells a reader whose entry it is
+	return (struct table_content){.entry = {.key = key_of(i), .mtu = (uint16_t)i}};
+}
+
+static unsigned int units_of(uint32_t i)
+{
+	return mixed && i % 3 == 0 ? 2 : 1;
 }
 
 static uint32_t add(uint32_t i)
 {
-	const struct table_entry e = entry_of(i);
+	const struct table_content e = entry_of(i);
 	uint32_t idx = DP_FLOW_NONE;
 
 	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, i, &idx), 0);
@@ -83,7 +100,7 @@ static void reclaim(void)
 
 static void test_add_find_del(void **state)
 {
-	const struct table_entry e = entry_of(7);
+	const struct table_content e = entry_of(7);
 	uint32_t idx, again;
 
 	(void)state;
@@ -100,7 +117,7 @@ static void test_full(void **state)
 {
 	struct dp_table_stats stats;
 	uint32_t idx[FLOWS], more;
-	struct table_entry e = entry_of(FLOWS);
+	struct table_content e = entry_of(FLOWS);
 
 	(void)state;
 	for (uint32_t i = 0; i < FLOWS; i++)
@@ -120,7 +137,7 @@ static void test_full(void **state)
 	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &more), 0);
 }
 
-static void test_oracle(void **state)
+static void check_oracle(void)
 {
 	const struct rte_hash_parameters params = {
 		.name = "oracle",
@@ -130,14 +147,14 @@ static void test_oracle(void **state)
 	};
 	struct rte_hash *oracle = rte_hash_create(&params);
 	struct dp_table_stats stats;
+	unsigned int units = 0;
 
-	(void)state;
 	assert_non_null(oracle);
 	srand(1);
 	for (int n = 0; n < OPERATIONS; n++) {
 		const uint32_t i = (uint32_t)rand() % KEYS;
 		const struct table_key key = key_of(i);
-		const struct table_entry e = entry_of(i);
+		const struct table_content e = entry_of(i);
 		void *data = NULL;
 		const bool known = rte_hash_lookup_data(oracle, &key, &data) >= 0;
 		uint32_t idx = (uint32_t)(uintptr_t)data;
@@ -148,6 +165,7 @@ static void test_oracle(void **state)
 			if (known) {
 				table_del(table, idx);
 				rte_hash_del_key(oracle, &key);
+				units -= units_of(i);
 			}
 			break;
 		case 1:
@@ -155,20 +173,94 @@ static void test_oracle(void **state)
 				rte_hash_add_key_data(oracle, &key, (void *)(uintptr_t)idx);
 			break;
 		default:
-			if (!known && table_add(table, &e, DP_FLOW_NONE, i, &idx) == 0)
+			if (!known && table_add(table, &e, DP_FLOW_NONE, i, &idx) == 0) {
 				rte_hash_add_key_data(oracle, &key, (void *)(uintptr_t)idx);
+				units += units_of(i);
+			}
 		}
 		if (n % 100 == 0)
 			table_reclaim(table);
 	}
 	table_stats(table, &stats);
-	assert_int_equal(stats.used, rte_hash_count(oracle));
+	assert_int_equal(stats.used, units);
 	rte_hash_free(oracle);
+}
+
+static void test_oracle(void **state)
+{
+	(void)state;
+	check_oracle();
+}
+
+static void test_oracle_mixed(void **state)
+{
+	(void)state;
+	mixed = true;
+	check_oracle();
+	mixed = false;
+}
+
+static uint32_t add_next(uint32_t *i, bool v6)
+{
+	while ((*i % 3 == 0) != v6)
+		++*i;
+	return add((*i)++);
+}
+
+// Units of IPv4 flows join into pairs again, in whichever order they come free, and a full table of
+// one family becomes a full table of the other.
+static void test_units_join(void **state)
+{
+	struct dp_table_stats stats;
+	struct table_content e;
+	uint32_t idx[FLOWS], i = 0;
+
+	(void)state;
+	mixed = true;
+	for (uint32_t n = 0; n < FLOWS; n++)
+		idx[n] = add_next(&i, false);
+	e = entry_of(3 * FLOWS); // of IPv6
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &i), -ENOSPC);
+	for (uint32_t n = 0; n < FLOWS; n++)
+		table_del(table, idx[n * 2731u % FLOWS]); // odd: each of them once
+	reclaim();
+	i = 0;
+	for (uint32_t n = 0; n < FLOWS / 2; n++) {
+		idx[n] = add_next(&i, true);
+		assert_int_equal(idx[n] % 2, 0);
+	}
+	table_stats(table, &stats);
+	assert_int_equal(stats.used, FLOWS);
+	assert_int_equal(table_add(table, &e, DP_FLOW_NONE, 0, &i), -ENOSPC);
+	for (uint32_t n = 0; n < FLOWS / 2; n++)
+		table_del(table, idx[n]);
+	reclaim();
+	i = 0;
+	for (uint32_t n = 0; n < FLOWS; n++)
+		add_next(&i, false);
+	mixed = false;
+}
+
+// A pair of units whose one half an IPv4 flow holds is not a pair.
+static void test_units_half_free(void **state)
+{
+	uint32_t i = 0, first, second, six;
+
+	(void)state;
+	mixed = true;
+	first = add_next(&i, false);
+	second = add_next(&i, false);
+	assert_int_equal(first ^ second, 1);
+	table_del(table, first);
+	reclaim();
+	six = add_next(&i, true);
+	assert_int_not_equal(six & ~1u, first & ~1u);
+	mixed = false;
 }
 
 static void test_replace_keeps_counters(void **state)
 {
-	struct table_entry e = entry_of(5);
+	struct table_content e = entry_of(5);
 	uint32_t idx = add(5), old = idx;
 	uint64_t packets, bytes;
 	uint16_t tick;
@@ -176,7 +268,7 @@ static void test_replace_keeps_counters(void **state)
 	(void)state;
 	table->entries[idx].packets = 10;
 	table->entries[idx].bytes = 1000;
-	e.src_be = 99;
+	e.entry.mtu = 99;
 	assert_int_equal(table_replace(table, &e, &idx), 0);
 	assert_int_not_equal(idx, old);
 	assert_int_equal(find(5), idx);
@@ -283,13 +375,13 @@ static void *read_stable(void *arg)
 			reader.lookups++;
 			if (idx == DP_FLOW_NONE)
 				reader.missing++;
-			else if (table->entries[idx].src_be != i)
+			else if (table->entries[idx].mtu != i)
 				reader.wrong++;
 		}
 		for (uint32_t i = STABLE; i < KEYS; i += 37) { // these come and go
 			const uint32_t idx = find(i);
 
-			if (idx != DP_FLOW_NONE && table->entries[idx].src_be != i)
+			if (idx != DP_FLOW_NONE && table->entries[idx].mtu != i)
 				reader.wrong++;
 		}
 		rte_rcu_qsbr_quiescent(table->qsbr, 1);
@@ -299,7 +391,7 @@ static void *read_stable(void *arg)
 	return NULL;
 }
 
-// Flows that stay are found at every moment, with their own content, while others come and go and
+// Flows of both families that stay are found at every moment, with their own content, while others come and go and
 // while they themselves are replaced.
 static void test_reader_beside_writer(void **state)
 {
@@ -307,6 +399,7 @@ static void test_reader_beside_writer(void **state)
 	pthread_t thread;
 
 	(void)state;
+	mixed = true;
 	memset(idx, 0xff, sizeof(idx));
 	memset(&reader, 0, sizeof(reader));
 	for (uint32_t i = 0; i < STABLE; i++)
@@ -315,7 +408,7 @@ static void test_reader_beside_writer(void **state)
 	srand(2);
 	for (int n = 0; n < OPERATIONS; n++) {
 		const uint32_t i = (uint32_t)rand() % KEYS;
-		const struct table_entry e = entry_of(i);
+		const struct table_content e = entry_of(i);
 
 		if (i < STABLE) {
 			table_replace(table, &e, &idx[i]);
@@ -330,6 +423,7 @@ static void test_reader_beside_writer(void **state)
 	}
 	__atomic_store_n(&reader.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
+	mixed = false;
 	assert_int_not_equal(reader.lookups, 0);
 	assert_int_equal(reader.missing, 0);
 	assert_int_equal(reader.wrong, 0);
@@ -356,6 +450,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_add_find_del, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_oracle, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_oracle_mixed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_units_join, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_units_half_free, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replace_keeps_counters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_counters_wrap_and_foreign, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fold_reports_closing, set_up, tear_down),

@@ -24,7 +24,7 @@ check up transfer_tcp 1000000 up
 check down transfer_tcp 1000000 down
 check udp transfer_udp 10 1472
 check by-vlan conntrack_has src=10.0.5.2 -p tcp
-check tagged lab_records 'r[0]["punts"]["not-ipv4"] > 500' show stats
+check tagged lab_records 'r[0]["punts"]["not-ip"] > 500' show stats
 check not-offloaded eval '[ "$(lab_sum offloaded_packets show ports)" = 0 ]'
 
 # beside it the twin itself works as ever
