@@ -30,7 +30,6 @@ struct cmd {
 struct answer {
 	struct sock_reply reply;
 	const struct cmd_ctx *ctx;
-	struct record_names names; // as they were at the start
 };
 
 static int step_help(struct sock_reply *reply, struct sock *sock, void *client);
@@ -58,7 +57,7 @@ static int step_flows(struct sock_reply *reply, struct sock *sock, void *client)
 
 	for (int i = 0; i < SLOTS_A_STEP && reply->cursor < slots; i++, reply->cursor++) {
 		if (mirror_get(mirror, (uint32_t)reply->cursor, &flow))
-			sock_emit(sock, client, record_flow(&flow, &answer->names, now_ns));
+			sock_emit(sock, client, record_flow(&flow, now_ns));
 	}
 	return reply->cursor < slots;
 }
@@ -136,16 +135,6 @@ static void done(struct sock_reply *reply)
 	free(reply->ctx);
 }
 
-static void read_names(struct record_names *names)
-{
-	struct dp_port_info info;
-
-	for (unsigned int p = 0; p < dp_ports() && p < NFO_MAX_PORTS; p++) {
-		if (dp_port_info(p, &info) == 0)
-			memcpy(names->port[p], info.name, sizeof(info.name));
-	}
-}
-
 static struct sock_reply *start(const struct cmd *cmd, const struct cmd_ctx *ctx)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));
@@ -156,7 +145,6 @@ static struct sock_reply *start(const struct cmd *cmd, const struct cmd_ctx *ctx
 	answer->reply.step = cmd->step;
 	answer->reply.done = done;
 	answer->reply.ctx = answer;
-	read_names(&answer->names);
 	return &answer->reply;
 }
 

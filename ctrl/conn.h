@@ -14,6 +14,7 @@ enum { CONN_NONE = UINT32_MAX };
 struct conn {
 	struct ct_conn ct;
 	struct nfo_flow dir[2];      // while 'has_path'
+	int dev[2];                  // likewise: ifindex where originals come in and leave
 	uint32_t idx[2];             // in the dataplane, while 'reason' is NFO_R_OFFLOADED
 	struct nfo_counters done[2]; // of earlier times in the dataplane
 	uint64_t since_ns;           // in its present state

@@ -81,5 +81,5 @@ int ct_flush(struct ct *ct);
 void ct_stats(const struct ct *ct, struct ct_stats *stats);
 
 // Decodes one IPCTNL_MSG_CT_NEW or _DELETE. Returns 0, -EAFNOSUPPORT or -EPROTONOSUPPORT for what
-// is not IPv4/IPv6 TCP/UDP, -EBADMSG for what has no tuples.
+// is not TCP, UDP or GRE of IPv4 or IPv6, -EBADMSG for what has no tuples.
 int ct_decode(const struct nlmsghdr *nlh, struct ct_conn *conn);

@@ -45,7 +45,7 @@ static int decode_ports(const struct nlattr *nest, struct nfo_tuple *t)
 	nl_parse_nested(nest, tb, CTA_PROTO_MAX);
 	if (!nl_get(tb[CTA_PROTO_NUM], &t->proto, sizeof(t->proto)))
 		return -EBADMSG;
-	if (t->proto != NFO_TCP && t->proto != NFO_UDP)
+	if (t->proto != NFO_TCP && t->proto != NFO_UDP && t->proto != NFO_GRE)
 		return -EPROTONOSUPPORT;
 	if (!nl_get(tb[CTA_PROTO_SRC_PORT], &t->sport_be, sizeof(t->sport_be))
 		|| !nl_get(tb[CTA_PROTO_DST_PORT], &t->dport_be, sizeof(t->dport_be)))

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 
 #include "dp_api.h"
@@ -119,7 +118,7 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 	return NFO_R_OFFLOADED;
 }
 
-// The path changed under an installed connection.
+// The rewrite changed under an installed connection.
 static enum nfo_reason update(struct mirror *m, struct conn *c, const struct nfo_flow dir[2])
 {
 	int ret = 0;
@@ -133,35 +132,40 @@ static enum nfo_reason update(struct mirror *m, struct conn *c, const struct nfo
 	return NFO_R_OFFLOADED;
 }
 
-static bool same_ports(const struct conn *c, const struct nfo_flow dir[2])
+static bool same_ingress(const struct nfo_flow *a, const struct nfo_flow *b)
 {
-	return c->dir[0].in_port == dir[0].in_port && c->dir[0].out_port == dir[0].out_port;
+	return a->in_port == b->in_port && memcmp(a->in_vlan, b->in_vlan, sizeof(a->in_vlan)) == 0;
 }
 
-static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct nfo_flow dir[2])
+static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct resolved *path)
 {
 	struct conn *c = &m->conns.slot[slot];
 
 	if (c->reason != NFO_R_OFFLOADED)
-		return install(m, slot, dir);
-	if (memcmp(c->dir, dir, sizeof(c->dir)) == 0)
+		return install(m, slot, path->dir);
+	if (memcmp(c->dir, path->dir, sizeof(c->dir)) == 0)
 		return NFO_R_OFFLOADED;
 	// by another interface other rules may apply
-	return same_ports(c, dir) ? update(m, c, dir) : NFO_R_WAITING;
+	if (memcmp(c->dev, path->dev, sizeof(c->dev)) != 0
+		|| !same_ingress(&c->dir[0], &path->dir[0])
+		|| !same_ingress(&c->dir[1], &path->dir[1]))
+		return NFO_R_WAITING;
+	return update(m, c, path->dir);
 }
 
 void mirror_resolve(struct mirror *m, uint32_t slot)
 {
 	struct conn *c = &m->conns.slot[slot];
 	const bool was_in = c->reason == NFO_R_OFFLOADED;
-	struct nfo_flow dir[2];
+	struct resolved path;
 	enum nfo_reason reason;
 
 	c->generation = m->generation;
-	reason = resolve(&m->view, &c->ct, dir);
+	reason = resolve(&m->view, &c->ct, &path);
 	if (reason == NFO_R_OFFLOADED) {
-		reason = apply_path(m, slot, dir);
-		memcpy(c->dir, dir, sizeof(dir));
+		reason = apply_path(m, slot, &path);
+		memcpy(c->dir, path.dir, sizeof(c->dir));
+		memcpy(c->dev, path.dev, sizeof(c->dev));
 		c->has_path = true;
 	}
 	if (reason == NFO_R_OFFLOADED) {
@@ -171,79 +175,6 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	if (was_in)
 		m->stats.withdrawn++;
 	mirror_withdraw(m, slot, reason);
-}
-
-// --- what resolve() asks ---
-
-static int view_route(void *arg, const struct rtnl_route_key *key, struct rtnl_route *route)
-{
-	return rtnl_route_get(((struct mirror *)arg)->rtnl, key, route);
-}
-
-static const struct rtnl_link *view_link(void *arg, int ifindex)
-{
-	return rtnl_link_by_index(((struct mirror *)arg)->rtnl, ifindex);
-}
-
-static const struct rtnl_neigh *view_neigh(
-	void *arg, int ifindex, uint8_t family, const union nfo_addr *addr)
-{
-	return rtnl_neigh_find(((struct mirror *)arg)->rtnl, ifindex, family, addr);
-}
-
-static bool view_policy_rules(void *arg, uint8_t family)
-{
-	return rtnl_policy_rules(((struct mirror *)arg)->rtnl, family);
-}
-
-// Not to know is no reason to send in clear.
-static bool view_ipsec(void *arg)
-{
-	const struct mirror *m = arg;
-
-	return m->xfrm == NULL || xfrm_policies(m->xfrm);
-}
-
-static int view_port(void *arg, const char *ifname)
-{
-	const struct mirror *m = arg;
-
-	for (unsigned int i = 0; i < m->conf.n_ports; i++)
-		if (strcmp(m->conf.port[i], ifname) == 0)
-			return (int)i;
-	return -1;
-}
-
-static bool lists(const struct nft_flowtable *ft, const char *ifname)
-{
-	for (unsigned int i = 0; i < ft->n_devices; i++)
-		if (strcmp(ft->devices[i], ifname) == 0)
-			return true;
-	return false;
-}
-
-const struct nft_flowtable *mirror_flowtable_of(
-	const struct mirror *m, const struct ct_conn *conn, const char *a, const char *b)
-{
-	const struct nft_flowtable *ft = offer_stand_in(m, conn);
-	const uint8_t family = conn->orig.family == NFO_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-
-	if (ft != NULL && lists(ft, a) && lists(ft, b))
-		return ft;
-	if (m->nft == NULL)
-		return NULL;
-	for (unsigned int i = 0; i < nft_list(m->nft)->n; i++) {
-		ft = &nft_list(m->nft)->list[i];
-		if ((ft->family == NFPROTO_INET || ft->family == family) && lists(ft, a)
-			&& lists(ft, b))
-			return ft;
-	}
-	return NULL;
-}
-
-static bool view_flowtable(void *arg, const struct ct_conn *conn, const char *a, const char *b)
-{
-	return mirror_flowtable_of(arg, conn, a, b) != NULL;
 }
 
 // --- what changes ---
@@ -257,16 +188,17 @@ static void changed(struct mirror *m)
 void mirror_rtnl_changed(struct mirror *m, enum rtnl_change change)
 {
 	// no nf_tables event tells of a device that leaves a flowtable with its end
-	if (m->nft != NULL && (change == RTNL_LINK || change == RTNL_LOST))
-		nft_kick(m->nft);
+	if (change == RTNL_LINK || change == RTNL_LOST) {
+		if (m->nft != NULL)
+			nft_kick(m->nft);
+		mirror_sync_groups(m);
+	}
 	changed(m);
 }
 
 static bool flowtable_lost(const struct mirror *m, const struct conn *c)
 {
-	return mirror_flowtable_of(
-		       m, &c->ct, m->conf.port[c->dir[0].in_port], m->conf.port[c->dir[0].out_port])
-	       == NULL;
+	return mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]) == NULL;
 }
 
 // A flowtable may be gone, or may be another of the same name: its flows leave at once, with no
@@ -394,16 +326,8 @@ struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct 
 	m->rtnl = rtnl;
 	m->generation = 1;
 	m->round = 1;
-	m->view = (struct resolve_view){
-		.route = view_route,
-		.link = view_link,
-		.neigh = view_neigh,
-		.policy_rules = view_policy_rules,
-		.ipsec = view_ipsec,
-		.port = view_port,
-		.flowtable = view_flowtable,
-		.arg = m,
-	};
+	mirror_view_init(m);
+	mirror_sync_groups(m);
 	if (conns_init(&m->conns, conf->max_connections) < 0)
 		goto fail;
 	refresh_read_sysctls(m);

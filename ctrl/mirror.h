@@ -35,8 +35,10 @@ struct mirror_flow {
 	struct ct_conn conn;
 	enum nfo_reason reason; // NFO_R_OFFLOADED: both directions are in the dataplane
 	const struct nft_flowtable *flowtable; // NULL while none applies; good for this turn only
-	bool has_path;                         // 'dir' is meaningful
+	bool has_path;                         // 'dir', 'in' and 'out' are meaningful
 	struct nfo_flow dir[2];
+	char in[NFO_NAME_LEN]; // interfaces by which originals come in and leave; "" if gone
+	char out[NFO_NAME_LEN];
 	struct nfo_counters counters[2]; // zero unless installed
 	uint64_t age_ns;                 // since it is in its present state
 	uint64_t idle_ns;                // since its last packet here, or since it was installed

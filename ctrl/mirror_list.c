@@ -5,6 +5,14 @@
 #include "dp_api.h"
 #include "mirror_priv.h"
 
+static void copy_name(const struct mirror *m, int ifindex, char name[NFO_NAME_LEN])
+{
+	const struct rtnl_link *link = rtnl_link_by_index(m->rtnl, ifindex);
+
+	if (link != NULL)
+		memcpy(name, link->name, NFO_NAME_LEN);
+}
+
 uint32_t mirror_slots(const struct mirror *m)
 {
 	return m->conns.top;
@@ -27,8 +35,9 @@ bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 	};
 	if (c->has_path) {
 		memcpy(flow->dir, c->dir, sizeof(flow->dir));
-		flow->flowtable = mirror_flowtable_of(m, &c->ct, m->conf.port[c->dir[0].in_port],
-			m->conf.port[c->dir[0].out_port]);
+		copy_name(m, c->dev[0], flow->in);
+		copy_name(m, c->dev[1], flow->out);
+		flow->flowtable = mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]);
 	}
 	mirror_counters(c, flow->counters);
 	used_ns = mirror_used_ns(c, flow->counters);

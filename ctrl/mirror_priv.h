@@ -43,6 +43,10 @@ struct mirror {
 	uint32_t scan_next;
 	uint32_t flow_tcp_s, flow_udp_s; // idle after so long
 	uint64_t sample_ns;              // period of sampled packets
+	bool ipv4_l4_hash; // net.ipv4.fib_multipath_hash_policy: next hops are chosen by more
+			   // than addresses
+	// mirror_view.c
+	int bond[NFO_MAX_PORTS]; // ifindex of the bond with group NFO_MAX_PORTS + i; 0: free
 };
 
 // mirror.c
@@ -56,10 +60,16 @@ void mirror_forget(struct mirror *m, uint32_t slot);
 void mirror_counters(const struct conn *c, struct nfo_counters counters[2]);
 // When it was used last: its last packet here, or the start of its present state.
 uint64_t mirror_used_ns(const struct conn *c, const struct nfo_counters counters[2]);
-// The flowtable that may hold 'conn' between interfaces 'a' and 'b'. Conntrack does not tell which
-// one does, so any that lists both is taken for it. NULL if none does.
+
+// mirror_view.c: what resolve() asks.
+void mirror_view_init(struct mirror *m);
+// The flowtable that may hold 'conn' between interfaces 'a' and 'b' (ifindexes). Conntrack does not
+// tell which one does, so any that lists both, or what they stand upon, is taken for it. NULL if
+// none does.
 const struct nft_flowtable *mirror_flowtable_of(
-	const struct mirror *m, const struct ct_conn *conn, const char *a, const char *b);
+	const struct mirror *m, const struct ct_conn *conn, int a, int b);
+// Links changed: ports whose twins are active slaves of a bond receive as one.
+void mirror_sync_groups(struct mirror *m);
 
 // offer.c
 void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn);

@@ -113,11 +113,18 @@ static void put_nat(json_t *o, const struct ct_conn *conn)
 		put_end(o, "nat_dst", "nat_dport", reply->family, &reply->src, reply->sport_be);
 }
 
+static const char *proto_word(uint8_t proto)
+{
+	if (proto == NFO_GRE)
+		return "gre";
+	return proto == NFO_TCP ? "tcp" : "udp";
+}
+
 static void put_tuples(json_t *o, const struct ct_conn *conn)
 {
 	const struct nfo_tuple *orig = &conn->orig, *reply = &conn->reply;
 
-	put_text(o, "proto", orig->proto == NFO_TCP ? "tcp" : "udp");
+	put_text(o, "proto", proto_word(orig->proto));
 	put_text(o, "family", orig->family == NFO_IPV6 ? "ipv6" : "ipv4");
 	put_end(o, "src", "sport", orig->family, &orig->src, orig->sport_be);
 	put_end(o, "dst", "dport", orig->family, &orig->dst, orig->dport_be);
@@ -154,11 +161,6 @@ static void put_flowtable(json_t *o, const struct nft_flowtable *ft)
 	put_text(o, "flowtable", text);
 }
 
-static const char *port_name(const struct record_names *names, uint16_t port)
-{
-	return port < NFO_MAX_PORTS && names->port[port][0] ? names->port[port] : "?";
-}
-
 static void put_direction(
 	json_t *o, const char *key, const struct mirror_flow *flow, int d, uint64_t now_ns)
 {
@@ -178,15 +180,14 @@ static void put_direction(
 	json_object_set_new(o, key, dir);
 }
 
-json_t *record_flow(
-	const struct mirror_flow *flow, const struct record_names *names, uint64_t now_ns)
+json_t *record_flow(const struct mirror_flow *flow, uint64_t now_ns)
 {
 	json_t *o = json_object();
 
 	put_tuples(o, &flow->conn);
 	if (flow->has_path) {
-		put_text(o, "in", port_name(names, flow->dir[0].in_port));
-		put_text(o, "out", port_name(names, flow->dir[0].out_port));
+		put_text(o, "in", flow->in);
+		put_text(o, "out", flow->out);
 	}
 	put_text(o, "state", flow->reason == NFO_R_OFFLOADED ? "offloaded" : "kernel");
 	put_text(o, "reason", nfo_reason_word(flow->reason));

@@ -11,13 +11,7 @@
 #include "dp_api.h"
 #include "mirror.h"
 
-// Names of the dataplane's ports by index, "" for none.
-struct record_names {
-	char port[NFO_MAX_PORTS][NFO_NAME_LEN];
-};
-
-json_t *record_flow(
-	const struct mirror_flow *flow, const struct record_names *names, uint64_t now_ns);
+json_t *record_flow(const struct mirror_flow *flow, uint64_t now_ns);
 json_t *record_flowtable(const struct nft_flowtable *ft);
 json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats);
 json_t *record_worker(const struct dp_worker_stats *stats);

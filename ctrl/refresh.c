@@ -11,6 +11,9 @@
 
 #define S_NS 1000000000ull
 
+enum { FLOW_TIMEOUT_S = 30 };
+
+// 'name' below /proc/sys/net.
 static uint32_t sysctl(const char *name, uint32_t otherwise)
 {
 	char path[128];
@@ -18,7 +21,7 @@ static uint32_t sysctl(const char *name, uint32_t otherwise)
 	FILE *f;
 	int n;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/netfilter/%s", name);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return otherwise;
@@ -34,15 +37,16 @@ void refresh_read_sysctls(struct mirror *m)
 	uint32_t shortest;
 
 	m->flow_tcp_s = m->conf.tcp_idle_s != 0 ? m->conf.tcp_idle_s
-						: sysctl("nf_flowtable_tcp_timeout", 30);
+						: sysctl("netfilter/nf_flowtable_tcp_timeout", 30);
 	m->flow_udp_s = m->conf.udp_idle_s != 0 ? m->conf.udp_idle_s
-						: sysctl("nf_flowtable_udp_timeout", 30);
-	shortest = sysctl("nf_conntrack_udp_timeout", 30);
+						: sysctl("netfilter/nf_flowtable_udp_timeout", 30);
+	shortest = sysctl("netfilter/nf_conntrack_udp_timeout", 30);
 	if (m->flow_tcp_s < shortest)
 		shortest = m->flow_tcp_s;
 	if (m->flow_udp_s < shortest)
 		shortest = m->flow_udp_s;
 	m->sample_ns = shortest * S_NS / 3;
+	m->ipv4_l4_hash = sysctl("ipv4/fib_multipath_hash_policy", 0) != 0;
 }
 
 // Armed whether or not packets pass, so that a flow of few packets is seen by the kernel at each.
@@ -54,10 +58,18 @@ static void sample(struct mirror *m, struct conn *c)
 	m->stats.sampled++;
 }
 
+// GRE has no sysctl: NF_FLOW_TIMEOUT.
+static uint32_t idle_limit_s(const struct mirror *m, uint8_t proto)
+{
+	if (proto == NFO_GRE)
+		return m->conf.udp_idle_s != 0 ? m->conf.udp_idle_s : FLOW_TIMEOUT_S;
+	return proto == NFO_TCP ? m->flow_tcp_s : m->flow_udp_s;
+}
+
 static void refresh(struct mirror *m, uint32_t slot)
 {
 	struct conn *c = &m->conns.slot[slot];
-	const uint32_t idle_s = c->ct.orig.proto == NFO_TCP ? m->flow_tcp_s : m->flow_udp_s;
+	const uint32_t idle_s = idle_limit_s(m, c->ct.orig.proto);
 	const uint64_t now = loop_now_ns(m->loop);
 	struct nfo_counters counters[2];
 

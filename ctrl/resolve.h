@@ -8,25 +8,31 @@
 
 #include "ct.h"
 #include "flow.h"
+#include "path.h"
 #include "rtnl.h"
 
 struct resolve_view {
+	struct path_view path;
 	int (*route)(void *arg, const struct rtnl_route_key *key, struct rtnl_route *route);
-	const struct rtnl_link *(*link)(void *arg, int ifindex);
+	// 1 if the packet of 'key' may take another next hop than route() tells, 0, or an errno.
+	int (*multipath)(void *arg, const struct rtnl_route_key *key);
 	const struct rtnl_neigh *(*neigh)(
 		void *arg, int ifindex, uint8_t family, const union nfo_addr *addr);
-	// True if a rule looks at what a route query does not know of.
-	bool (*policy_rules)(void *arg, uint8_t family);
-	bool (*ipsec)(void *arg);                   // true if an IPsec policy may apply
-	int (*port)(void *arg, const char *ifname); // its index or -1
-	// True if one flowtable for 'family' lists both (which may be the same).
-	bool (*flowtable)(void *arg, const struct ct_conn *conn, const char *a, const char *b);
+	const struct rtnl_rules *(*rules)(void *arg, uint8_t family);
+	bool (*ipsec)(void *arg); // true if an IPsec policy may apply
+	// True if one flowtable that may hold 'conn' lists both (which may be the same).
+	bool (*flowtable)(void *arg, const struct ct_conn *conn, int ifindex_a, int ifindex_b);
 	void *arg;
 };
 
-// Fills both directions and returns NFO_R_OFFLOADED, or leaves them undefined.
+struct resolved {
+	struct nfo_flow dir[2]; // padding is zero: they are compared as bytes
+	int dev[2];             // ifindex of the original direction's ingress and egress
+};
+
+// Fills 'out' and returns NFO_R_OFFLOADED, or leaves it undefined.
 enum nfo_reason resolve(
-	const struct resolve_view *view, const struct ct_conn *conn, struct nfo_flow dir[2]);
+	const struct resolve_view *view, const struct ct_conn *conn, struct resolved *out);
 
 // The tests that need nothing but the conntrack entry; what nft_flow_offload_eval() refuses
 // (net/netfilter/nft_flow_offload.c), the mirror refuses too.

@@ -33,7 +33,7 @@ struct rtnl {
 	struct loop_timer *retry;
 	struct link_table links;
 	struct neigh_table neighs;
-	bool policy_rules[2]; // IPv4, IPv6
+	struct rtnl_rules rules[2]; // IPv4, IPv6
 	bool quiet;           // nothing is told: rtnl_create() has not returned yet
 	bool routes_changed, rules_changed, failed; // in this turn
 	rtnl_changed_fn changed;
@@ -159,13 +159,27 @@ static int dump_neighs(struct rtnl *r)
 	return nl_request(&r->dumps, nlh, on_message, r);
 }
 
+static void add_rule(struct rtnl_rules *rules, const struct rtnl_rule *rule)
+{
+	rules->iif |= rule->iif;
+	rules->other |= rule->other;
+	if (!rule->mask)
+		return;
+	if (rules->n_marks == RTNL_MAX_MARKS) {
+		rules->other = true;
+		return;
+	}
+	rules->mark[rules->n_marks] = rule->mark;
+	rules->mask[rules->n_marks++] = rule->mask;
+}
+
 static void on_rule(void *arg, const struct nlmsghdr *nlh)
 {
-	bool *policy_rules = arg, uses;
-	uint8_t family;
+	struct rtnl_rules *rules = arg;
+	struct rtnl_rule rule;
 
-	if (!rtnl_decode_rule(nlh, &family, &uses))
-		policy_rules[family == NFO_IPV6] |= uses;
+	if (!rtnl_decode_rule(nlh, &rule))
+		add_rule(&rules[rule.family == NFO_IPV6], &rule);
 }
 
 static int dump_rules(struct rtnl *r)
@@ -173,13 +187,13 @@ static int dump_rules(struct rtnl *r)
 	char buf[64] __attribute__((aligned(4)));
 	struct nlmsghdr *nlh =
 		put_request(buf, RTM_GETRULE, NLM_F_DUMP, sizeof(struct fib_rule_hdr));
-	bool policy_rules[2] = {false, false};
-	int err = nl_request(&r->dumps, nlh, on_rule, policy_rules);
+	struct rtnl_rules rules[2] = {0};
+	int err = nl_request(&r->dumps, nlh, on_rule, rules);
 
 	if (err == -EOPNOTSUPP) // a kernel without policy routing
 		err = 0;
 	if (!err)
-		memcpy(r->policy_rules, policy_rules, sizeof(policy_rules));
+		memcpy(r->rules, rules, sizeof(rules));
 	return err;
 }
 
@@ -354,12 +368,18 @@ const struct rtnl_neigh *rtnl_neigh_find(
 	return neigh_table_find(&r->neighs, ifindex, family, addr);
 }
 
-bool rtnl_policy_rules(const struct rtnl *r, uint8_t family)
+const struct rtnl_link *rtnl_link_next(const struct rtnl *r, int after)
 {
-	return r->policy_rules[family == NFO_IPV6];
+	return link_table_next(&r->links, after);
 }
 
-static struct nlmsghdr *put_route_request(void *buf, const struct rtnl_route_key *key)
+const struct rtnl_rules *rtnl_rules(const struct rtnl *r, uint8_t family)
+{
+	return &r->rules[family == NFO_IPV6];
+}
+
+static struct nlmsghdr *put_route_request(
+	void *buf, const struct rtnl_route_key *key, unsigned int flags)
 {
 	const uint8_t bytes = key->family == NFO_IPV4 ? 4 : 16;
 	struct nlmsghdr *nlh = put_request(buf, RTM_GETROUTE, 0, sizeof(struct rtmsg));
@@ -367,6 +387,7 @@ static struct nlmsghdr *put_route_request(void *buf, const struct rtnl_route_key
 
 	rtm->rtm_family = key->family;
 	rtm->rtm_tos = key->tos;
+	rtm->rtm_flags = flags;
 	rtm->rtm_dst_len = bytes * 8;
 	mnl_attr_put(nlh, RTA_DST, bytes, key->dst.bytes);
 	if (key->iif) {
@@ -376,7 +397,8 @@ static struct nlmsghdr *put_route_request(void *buf, const struct rtnl_route_key
 	}
 	if (key->mark)
 		mnl_attr_put_u32(nlh, RTA_MARK, key->mark);
-	if (key->proto) {
+	// the kernel knows no others here (rtm_getroute_parse_ip_proto())
+	if (key->proto == NFO_TCP || key->proto == NFO_UDP) {
 		mnl_attr_put_u8(nlh, RTA_IP_PROTO, key->proto);
 		mnl_attr_put_u16(nlh, RTA_SPORT, key->sport_be);
 		mnl_attr_put_u16(nlh, RTA_DPORT, key->dport_be);
@@ -397,13 +419,27 @@ static void on_route(void *arg, const struct nlmsghdr *nlh)
 		a->err = rtnl_decode_route(nlh, a->route);
 }
 
-int rtnl_route_get(struct rtnl *r, const struct rtnl_route_key *key, struct rtnl_route *route)
+static int get_route(struct rtnl *r, const struct rtnl_route_key *key, unsigned int flags,
+	struct rtnl_route *route)
 {
 	char buf[256] __attribute__((aligned(4)));
 	struct route_answer a = {.route = route, .err = -EBADMSG};
-	int err = nl_request(&r->queries, put_route_request(buf, key), on_route, &a);
+	int err = nl_request(&r->queries, put_route_request(buf, key, flags), on_route, &a);
 
 	return err ? err : a.err;
+}
+
+int rtnl_route_get(struct rtnl *r, const struct rtnl_route_key *key, struct rtnl_route *route)
+{
+	return get_route(r, key, 0, route);
+}
+
+int rtnl_route_multipath(struct rtnl *r, const struct rtnl_route_key *key)
+{
+	struct rtnl_route route;
+	int err = get_route(r, key, RTM_F_FIB_MATCH, &route);
+
+	return err ? err : route.multipath;
 }
 
 static int set_link(struct rtnl *r, int ifindex, uint16_t attr, const void *value, size_t bytes)

@@ -17,11 +17,21 @@ struct rtnl_link {
 	int ifindex;
 	int master; // ifindex of the bridge, bond or VRF it belongs to; 0: none
 	uint32_t mtu;
+	uint32_t mtu6; // of IPv6 (net.ipv6.conf.NAME.mtu); 0: not told
 	uint8_t mac[NFO_ETH_ALEN];
 	bool up;      // IFF_UP
 	bool carrier; // IFLA_CARRIER
 	char name[NFO_NAME_LEN];
 	char kind[16]; // IFLA_INFO_KIND: tun, vlan, ...; "" for hardware
+	// of kind vlan
+	int lower; // ifindex of the interface below; 0 for every other kind
+	struct nfo_vlan vlan;
+	bool vlan_qos; // maps priorities to tags on egress
+	// of kind bond
+	uint8_t bond_mode; // BOND_MODE_* of linux/if_bonding.h
+	int bond_active;   // ifindex of the active slave, 0 if the mode has none
+	// of a bond's slave
+	bool slave_active; // packets go in and out by it
 };
 
 struct rtnl_neigh {
@@ -45,9 +55,29 @@ struct rtnl_route_key {
 struct rtnl_route {
 	int oif;
 	uint8_t type;           // RTN_UNICAST, RTN_LOCAL, ...
+	bool encap;             // the route adds an encapsulation (MPLS, IP, SRv6...)
+	bool multipath;         // one of several next hops; only of rtnl_route_multipath()
 	uint8_t gateway_family; // 0: on-link, 'gateway' is then the destination
 	union nfo_addr gateway;
 	uint32_t mtu; // RTAX_MTU, 0: the link's
+};
+
+// What one rule looks at besides addresses, ports and protocol, which a route query knows.
+struct rtnl_rule {
+	uint8_t family;
+	uint32_t mark, mask; // mask 0: not at the mark
+	bool iif;            // at the ingress interface, or its VRF
+	bool other;          // at more than is known: TOS, DSCP, flow label, the absence of a mark
+};
+
+// All rules of a family.
+enum { RTNL_MAX_MARKS = 16 };
+
+struct rtnl_rules {
+	bool iif;
+	bool other; // or more marks than fit
+	unsigned int n_marks;
+	uint32_t mark[RTNL_MAX_MARKS], mask[RTNL_MAX_MARKS];
 };
 
 enum rtnl_change {
@@ -72,13 +102,16 @@ const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex)
 const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name);
 const struct rtnl_neigh *rtnl_neigh_find(
 	const struct rtnl *rtnl, int ifindex, uint8_t family, const union nfo_addr *addr);
-// True while an IPv4 or IPv6 rule ('family') looks at the packet's mark or TOS: then a route asked
-// for without them may not be the one that packets take.
-bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family);
+// The link with the least ifindex above 'after', NULL at the end.
+const struct rtnl_link *rtnl_link_next(const struct rtnl *rtnl, int after);
+const struct rtnl_rules *rtnl_rules(const struct rtnl *rtnl, uint8_t family);
 
 // RTM_GETROUTE, answered at once by the kernel. Returns 0 or a negative errno (-ENETUNREACH,
 // -EHOSTUNREACH; -EXDEV or, by newer kernels, -EINVAL for a reverse path failure; ...).
 int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route);
+// Does the entry of the routing table that answers 'key' have several next hops (RTM_F_FIB_MATCH)?
+// 1, 0, or a negative errno.
+int rtnl_route_multipath(struct rtnl *rtnl, const struct rtnl_route_key *key);
 
 // Sets IFLA_CARRIER (a tap refuses, -EPERM, while nobody has it open), IFLA_MTU or IFLA_ADDRESS of
 // a link; 0 or a negative errno.
@@ -90,5 +123,4 @@ int rtnl_link_set_mac(struct rtnl *rtnl, int ifindex, const uint8_t mac[NFO_ETH_
 int rtnl_decode_link(const struct nlmsghdr *nlh, struct rtnl_link *link);
 int rtnl_decode_neigh(const struct nlmsghdr *nlh, struct rtnl_neigh *neigh);
 int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route);
-// '*uses_mark_or_tos' tells of one RTM_NEWRULE.
-int rtnl_decode_rule(const struct nlmsghdr *nlh, uint8_t *family, bool *uses_mark_or_tos);
+int rtnl_decode_rule(const struct nlmsghdr *nlh, struct rtnl_rule *rule);

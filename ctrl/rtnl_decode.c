@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include <linux/fib_rules.h>
+#include <linux/if.h>
+#include <linux/if_bonding.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 
 #include "nl.h"
 #include "rtnl.h"
@@ -14,8 +16,6 @@
 enum {
 	NUD_VALID_STATES =
 		NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY,
-	LOWER_UP = 1 << 16, // IFF_LOWER_UP; its header quarrels with net/if.h
-
 	// Of newer kernels: rules that look at the DSCP or the flow label.
 	RULE_DSCP = 25,
 	RULE_FLOWLABEL = 26,
@@ -44,12 +44,62 @@ static bool get_mac(const struct nlattr *attr, uint8_t mac[NFO_ETH_ALEN])
 	return nl_get(attr, mac, NFO_ETH_ALEN);
 }
 
-static void decode_kind(const struct nlattr *linkinfo, struct rtnl_link *link)
+static void decode_vlan(const struct nlattr *data, struct rtnl_link *link)
+{
+	const struct nlattr *tb[IFLA_VLAN_MAX + 1];
+
+	nl_parse_nested(data, tb, IFLA_VLAN_MAX);
+	nl_get(tb[IFLA_VLAN_ID], &link->vlan.vid, sizeof(link->vlan.vid));
+	nl_get(tb[IFLA_VLAN_PROTOCOL], &link->vlan.tpid_be, sizeof(link->vlan.tpid_be));
+	link->vlan_qos = tb[IFLA_VLAN_EGRESS_QOS]
+			 && mnl_attr_get_payload_len(tb[IFLA_VLAN_EGRESS_QOS]) > 0;
+}
+
+static void decode_bond(const struct nlattr *data, struct rtnl_link *link)
+{
+	const struct nlattr *tb[IFLA_BOND_MAX + 1];
+
+	nl_parse_nested(data, tb, IFLA_BOND_MAX);
+	nl_get(tb[IFLA_BOND_MODE], &link->bond_mode, sizeof(link->bond_mode));
+	nl_get(tb[IFLA_BOND_ACTIVE_SLAVE], &link->bond_active, sizeof(link->bond_active));
+}
+
+static void decode_slave(const struct nlattr *data, struct rtnl_link *link)
+{
+	const struct nlattr *tb[IFLA_BOND_SLAVE_MAX + 1];
+	uint8_t state = BOND_STATE_BACKUP;
+
+	nl_parse_nested(data, tb, IFLA_BOND_SLAVE_MAX);
+	nl_get(tb[IFLA_BOND_SLAVE_STATE], &state, sizeof(state));
+	link->slave_active = state == BOND_STATE_ACTIVE;
+}
+
+static void decode_info(const struct nlattr *linkinfo, struct rtnl_link *link)
 {
 	const struct nlattr *tb[IFLA_INFO_MAX + 1];
+	char slave_kind[16] = "";
 
 	nl_parse_nested(linkinfo, tb, IFLA_INFO_MAX);
 	nl_get_name(tb[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
+	nl_get_name(tb[IFLA_INFO_SLAVE_KIND], slave_kind, sizeof(slave_kind));
+	if (!strcmp(link->kind, "vlan"))
+		decode_vlan(tb[IFLA_INFO_DATA], link);
+	else if (!strcmp(link->kind, "bond"))
+		decode_bond(tb[IFLA_INFO_DATA], link);
+	if (!strcmp(slave_kind, "bond"))
+		decode_slave(tb[IFLA_INFO_SLAVE_DATA], link);
+}
+
+// net/ipv6/addrconf.c, ipv6_store_devconf(): an array of int.
+static void decode_mtu6(const struct nlattr *af_spec, struct rtnl_link *link)
+{
+	const struct nlattr *family[AF_INET6 + 1], *tb[IFLA_INET6_MAX + 1];
+	uint32_t conf[DEVCONF_MTU6 + 1];
+
+	nl_parse_nested(af_spec, family, AF_INET6);
+	nl_parse_nested(family[AF_INET6], tb, IFLA_INET6_MAX);
+	if (nl_get(tb[IFLA_INET6_CONF], conf, sizeof(conf)))
+		link->mtu6 = conf[DEVCONF_MTU6];
 }
 
 // Messages of other families (a bridge tells of its ports so) and partial ones (of wireless events)
@@ -76,8 +126,11 @@ int rtnl_decode_link(const struct nlmsghdr *nlh, struct rtnl_link *link)
 	if (nl_get(tb[IFLA_CARRIER], &carrier, sizeof(carrier)))
 		out.carrier = carrier;
 	else
-		out.carrier = ifi->ifi_flags & LOWER_UP;
-	decode_kind(tb[IFLA_LINKINFO], &out);
+		out.carrier = ifi->ifi_flags & IFF_LOWER_UP;
+	decode_info(tb[IFLA_LINKINFO], &out);
+	if (out.vlan.vid != 0) // of veth and others it is something else
+		nl_get(tb[IFLA_LINK], &out.lower, sizeof(out.lower));
+	decode_mtu6(tb[IFLA_AF_SPEC], &out);
 	*link = out;
 	return 0;
 }
@@ -143,6 +196,8 @@ int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route)
 	nl_parse(nlh, sizeof(*rtm), tb, RTA_MAX);
 	nl_get(tb[RTA_OIF], &out.oif, sizeof(out.oif));
 	out.type = rtm->rtm_type;
+	out.encap = tb[RTA_ENCAP_TYPE];
+	out.multipath = tb[RTA_MULTIPATH];
 	if (get_addr(tb[RTA_GATEWAY], rtm->rtm_family, &out.gateway))
 		out.gateway_family = rtm->rtm_family;
 	else if (!get_via(tb[RTA_VIA], &out))
@@ -152,21 +207,29 @@ int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route)
 	return 0;
 }
 
-int rtnl_decode_rule(const struct nlmsghdr *nlh, uint8_t *family, bool *uses_mark_or_tos)
+int rtnl_decode_rule(const struct nlmsghdr *nlh, struct rtnl_rule *rule)
 {
 	const struct nlattr *tb[RULE_MAX + 1];
-	const struct fib_rule_hdr *rule;
-	uint32_t mark = 0, mask = 0;
+	const struct fib_rule_hdr *header;
+	struct rtnl_rule out = {0};
+	uint8_t l3mdev = 0, proto = 0;
 
-	if (!nl_has_header(nlh, sizeof(*rule)))
+	if (!nl_has_header(nlh, sizeof(*header)))
 		return -EBADMSG;
-	rule = mnl_nlmsg_get_payload(nlh);
-	if (!is_ip(rule->family))
+	header = mnl_nlmsg_get_payload(nlh);
+	if (!is_ip(header->family))
 		return -EBADMSG;
-	nl_parse(nlh, sizeof(*rule), tb, RULE_MAX);
-	nl_get(tb[FRA_FWMARK], &mark, sizeof(mark));
-	nl_get(tb[FRA_FWMASK], &mask, sizeof(mask));
-	*family = rule->family;
-	*uses_mark_or_tos = mark || mask || rule->tos || tb[RULE_DSCP] || tb[RULE_FLOWLABEL];
+	nl_parse(nlh, sizeof(*header), tb, RULE_MAX);
+	nl_get(tb[FRA_FWMARK], &out.mark, sizeof(out.mark));
+	if (!nl_get(tb[FRA_FWMASK], &out.mask, sizeof(out.mask)) && out.mark)
+		out.mask = UINT32_MAX;
+	nl_get(tb[FRA_L3MDEV], &l3mdev, sizeof(l3mdev));
+	out.family = header->family;
+	out.iif = tb[FRA_IIFNAME] || l3mdev;
+	nl_get(tb[FRA_IP_PROTO], &proto, sizeof(proto));
+	// a mark of 0, or none of that value: what packets without any mark carry is the point
+	out.other = header->tos || tb[RULE_DSCP] || tb[RULE_FLOWLABEL] || proto == NFO_GRE
+		    || (out.mask && (!(out.mark & out.mask) || header->flags & FIB_RULE_INVERT));
+	*rule = out;
 	return 0;
 }

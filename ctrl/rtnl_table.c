@@ -40,9 +40,12 @@ static bool link_is_at(const struct link_table *t, unsigned int pos, int ifindex
 
 static bool equal_links(const struct rtnl_link *a, const struct rtnl_link *b)
 {
-	return a->master == b->master && a->mtu == b->mtu && a->up == b->up
+	return a->master == b->master && a->mtu == b->mtu && a->mtu6 == b->mtu6 && a->up == b->up
 	       && a->carrier == b->carrier && !memcmp(a->mac, b->mac, sizeof(a->mac))
-	       && !strcmp(a->name, b->name) && !strcmp(a->kind, b->kind);
+	       && !strcmp(a->name, b->name) && !strcmp(a->kind, b->kind) && a->lower == b->lower
+	       && !memcmp(&a->vlan, &b->vlan, sizeof(a->vlan)) && a->vlan_qos == b->vlan_qos
+	       && a->bond_mode == b->bond_mode && a->bond_active == b->bond_active
+	       && a->slave_active == b->slave_active;
 }
 
 static int link_insert(struct link_table *t, unsigned int pos, const struct rtnl_link *link)
@@ -96,6 +99,13 @@ const struct rtnl_link *link_table_find(const struct link_table *t, int ifindex)
 	unsigned int pos = link_pos(t, ifindex);
 
 	return link_is_at(t, pos, ifindex) ? &t->list[pos].link : NULL;
+}
+
+const struct rtnl_link *link_table_next(const struct link_table *t, int after)
+{
+	unsigned int pos = link_pos(t, after + 1);
+
+	return pos < t->n ? &t->list[pos].link : NULL;
 }
 
 const struct rtnl_link *link_table_find_name(const struct link_table *t, const char *name)

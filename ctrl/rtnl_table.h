@@ -31,6 +31,8 @@ enum table_put { TABLE_SAME, TABLE_NEW, TABLE_CHANGED };
 int link_table_put(struct link_table *t, const struct rtnl_link *link);
 bool link_table_take(struct link_table *t, int ifindex, struct rtnl_link *was);
 const struct rtnl_link *link_table_find(const struct link_table *t, int ifindex);
+// The one with the least ifindex above 'after', or NULL.
+const struct rtnl_link *link_table_next(const struct link_table *t, int after);
 const struct rtnl_link *link_table_find_name(const struct link_table *t, const char *name);
 void link_table_unsee(struct link_table *t);
 bool link_table_take_unseen(struct link_table *t, struct rtnl_link *was);

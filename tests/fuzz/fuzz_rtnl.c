@@ -38,14 +38,13 @@ static void one_neigh(const struct nlmsghdr *nlh)
 static void one(void *arg, const struct nlmsghdr *nlh)
 {
 	struct rtnl_route route;
-	uint8_t family;
-	bool uses;
+	struct rtnl_rule rule;
 
 	(void)arg;
 	one_link(nlh);
 	one_neigh(nlh);
 	rtnl_decode_route(nlh, &route);
-	rtnl_decode_rule(nlh, &family, &uses);
+	rtnl_decode_rule(nlh, &rule);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -66,6 +66,8 @@ static void every_slot_once(void **state)
 static void set_path(struct mirror_flow *flow)
 {
 	flow->has_path = true;
+	strcpy(flow->in, "lan");
+	strcpy(flow->out, "wan");
 	flow->reason = NFO_R_OFFLOADED;
 	flow->dir[0] = (struct nfo_flow){.in_port = 0,
 		.out_port = 1,

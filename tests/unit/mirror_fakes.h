@@ -55,6 +55,7 @@ static struct {
 	struct rtnl_neigh neigh[4];
 	int route_error;
 	int wan; // the interface towards the server
+	unsigned int group[NFO_MAX_PORTS];
 } k;
 
 // --- the dataplane ---
@@ -249,7 +250,7 @@ int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct r
 const struct rtnl_link *rtnl_link_by_index(const struct rtnl *rtnl, int ifindex)
 {
 	(void)rtnl;
-	return &k.link[ifindex];
+	return ifindex > 0 && ifindex < 4 ? &k.link[ifindex] : NULL;
 }
 
 const struct rtnl_neigh *rtnl_neigh_find(
@@ -261,9 +262,40 @@ const struct rtnl_neigh *rtnl_neigh_find(
 	return &k.neigh[ifindex];
 }
 
-bool rtnl_policy_rules(const struct rtnl *rtnl, uint8_t family)
+const struct rtnl_link *rtnl_link_next(const struct rtnl *rtnl, int after)
 {
 	(void)rtnl;
+	return after + 1 < 4 ? &k.link[after + 1] : NULL;
+}
+
+const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name)
+{
+	(void)rtnl;
+	for (int i = 0; i < 4; i++)
+		if (strcmp(k.link[i].name, name) == 0)
+			return &k.link[i];
+	return NULL;
+}
+
+const struct rtnl_rules *rtnl_rules(const struct rtnl *rtnl, uint8_t family)
+{
+	static const struct rtnl_rules none;
+
+	(void)rtnl;
 	(void)family;
-	return false;
+	return &none;
+}
+
+int rtnl_route_multipath(struct rtnl *rtnl, const struct rtnl_route_key *key)
+{
+	(void)rtnl;
+	(void)key;
+	return 0;
+}
+
+int dp_port_group(unsigned int port, unsigned int group)
+{
+	assert_in_range(port, 0, NFO_MAX_PORTS - 1);
+	k.group[port] = group;
+	return 0;
 }

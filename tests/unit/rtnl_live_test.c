@@ -192,14 +192,136 @@ static void rules(void **state)
 	struct told told;
 	struct loop *loop = start(state, &told);
 
-	assert_false(rtnl_policy_rules(told.rtnl, NFO_IPV4));
-	live_run("ip rule add fwmark 1 table 100");
-	live_until(loop, rtnl_policy_rules(told.rtnl, NFO_IPV4));
-	assert_false(rtnl_policy_rules(told.rtnl, NFO_IPV6));
+	const struct rtnl_rules *v4 = rtnl_rules(told.rtnl, NFO_IPV4);
+	const struct rtnl_rules *v6 = rtnl_rules(told.rtnl, NFO_IPV6);
+
+	assert_int_equal(v4->n_marks, 0);
+	live_run("ip rule add fwmark 1/0xff table 100; ip rule add iif c0 table 100");
+	live_until(loop, v4->n_marks == 1 && v4->iif);
+	assert_int_equal(v4->mark[0], 1);
+	assert_int_equal(v4->mask[0], 0xff);
+	assert_false(v4->other || v6->n_marks != 0 || v6->iif);
 	live_until(loop, told.n[RTNL_ROUTE] > 0);
-	live_run("ip -6 rule add tos 0x10 table 100; ip rule del fwmark 1 table 100");
-	live_until(loop, !rtnl_policy_rules(told.rtnl, NFO_IPV4));
-	live_until(loop, rtnl_policy_rules(told.rtnl, NFO_IPV6));
+	live_run("ip -6 rule add tos 0x10 table 100; ip rule del fwmark 1/0xff table 100; "
+		 "ip rule del iif c0");
+	live_until(loop, v4->n_marks == 0 && !v4->iif);
+	live_until(loop, v6->other);
+	// more than there is room for: as if one looked at what nobody knows
+	live_run("for i in $(seq 17); do ip rule add fwmark $i table 100; done");
+	live_until(loop, v4->other);
+	rtnl_destroy(told.rtnl);
+}
+
+// False where the kernel has no such interfaces; the test is over then.
+static bool try_run(const char *command)
+{
+	return system(command) == 0;
+}
+
+static const struct rtnl_link *link_at(const struct told *told, const char *name)
+{
+	const struct rtnl_link *link = rtnl_link_by_name(told->rtnl, name);
+
+	return link != NULL ? link : &told->link;
+}
+
+static void vlans(void **state)
+{
+	struct told told;
+	struct loop *loop = start(state, &told);
+	const struct rtnl_link *l;
+
+	if (!try_run("ip link add link c0 name c0.5 type vlan id 5 2>/dev/null")) {
+		rtnl_destroy(told.rtnl);
+		skip();
+	}
+	live_run("ip link add link c0 name c0.s type vlan proto 802.1ad id 4000 && "
+		 "ip link add link c0.s name c0.s.7 type vlan id 7");
+	live_until(loop, link_at(&told, "c0.s.7")->vlan.vid == 7);
+	l = link_at(&told, "c0.5");
+	assert_int_equal(l->lower, index_of(&told, "c0"));
+	assert_int_equal(l->vlan.vid, 5);
+	assert_int_equal(l->vlan.tpid_be, htons(0x8100));
+	assert_false(l->vlan_qos);
+	l = link_at(&told, "c0.s");
+	assert_int_equal(l->vlan.vid, 4000);
+	assert_int_equal(l->vlan.tpid_be, htons(0x88a8));
+	assert_int_equal(link_at(&told, "c0.s.7")->lower, index_of(&told, "c0.s"));
+	assert_int_equal(link_at(&told, "c0")->lower, 0); // though a veth has an IFLA_LINK
+	live_run("ip link set c0.5 type vlan egress-qos-map 1:2");
+	live_run("ip link set c0.5 mtu 1400"); // a map alone tells nobody
+	live_until(loop, link_at(&told, "c0.5")->vlan_qos);
+	rtnl_destroy(told.rtnl);
+}
+
+static void bonds(void **state)
+{
+	struct told told;
+	struct loop *loop = start(state, &told);
+
+	if (!try_run("ip link add bond9 type bond mode active-backup miimon 50 2>/dev/null")) {
+		rtnl_destroy(told.rtnl);
+		skip();
+	}
+	live_run("ip link set c0 down; ip link set c1 down; ip link set bond9 up; "
+		 "ip link set c0 master bond9; ip link set c1 master bond9");
+	live_until(loop, link_at(&told, "bond9")->bond_active == index_of(&told, "c0"));
+	assert_int_equal(link_at(&told, "bond9")->bond_mode, 1);
+	live_until(loop, link_at(&told, "c0")->slave_active);
+	assert_false(link_at(&told, "c1")->slave_active);
+	live_run("ip link set bond9 type bond active_slave c1");
+	live_until(loop, link_at(&told, "bond9")->bond_active == index_of(&told, "c1"));
+	live_until(loop, link_at(&told, "c1")->slave_active);
+	live_until(loop, !link_at(&told, "c0")->slave_active);
+	rtnl_destroy(told.rtnl);
+}
+
+// A VRF: routes depend on the ingress; its links have it for a master.
+static void vrfs(void **state)
+{
+	struct told told;
+	struct loop *loop = start(state, &told);
+	struct rtnl_route_key key = key_to(NFO_IPV4, "10.0.2.9");
+	struct rtnl_route route;
+
+	if (!try_run("ip link add blue type vrf table 77 2>/dev/null")) {
+		rtnl_destroy(told.rtnl);
+		skip();
+	}
+	live_run("ip link set blue up; ip link set c0 master blue; ip link set c1 master blue; "
+		 "ip addr replace 10.0.1.1/24 dev c0; ip addr replace 10.0.2.1/24 dev c1");
+	live_until(loop, rtnl_rules(told.rtnl, NFO_IPV4)->iif);
+	live_until(loop, link_at(&told, "c1")->master == index_of(&told, "blue"));
+	assert_string_equal(link_at(&told, "blue")->kind, "vrf");
+	assert_int_equal(rtnl_route_get(told.rtnl, &key, &route), -ENETUNREACH);
+	inet_pton(AF_INET, "10.0.1.9", &key.src);
+	key.iif = index_of(&told, "c0");
+	assert_int_equal(rtnl_route_get(told.rtnl, &key, &route), 0);
+	assert_int_equal(route.oif, index_of(&told, "c1"));
+	rtnl_destroy(told.rtnl);
+}
+
+static void multipath(void **state)
+{
+	struct told told;
+	struct loop *loop = start(state, &told);
+	struct rtnl_route_key key = key_to(NFO_IPV4, "10.9.0.1");
+	struct rtnl_route_key key6 = key_to(NFO_IPV6, "2001:db8:9::1");
+
+	(void)loop;
+	live_run("ip route add 10.9.0.0/24 nexthop via 10.0.1.7 nexthop via 10.0.2.7; "
+		 "ip route add 10.8.0.0/24 via 10.0.1.7; "
+		 "ip -6 addr add 2001:db8::1/64 dev c0 nodad; "
+		 "ip -6 route add 2001:db8:9::/64 nexthop via 2001:db8::2 nexthop via "
+		 "2001:db8::3; ip -6 route add 2001:db8:8::/64 via 2001:db8::2");
+	assert_int_equal(rtnl_route_multipath(told.rtnl, &key), 1);
+	assert_int_equal(rtnl_route_multipath(told.rtnl, &key6), 1);
+	key = key_to(NFO_IPV4, "10.8.0.1");
+	key6 = key_to(NFO_IPV6, "2001:db8:8::1");
+	assert_int_equal(rtnl_route_multipath(told.rtnl, &key), 0);
+	assert_int_equal(rtnl_route_multipath(told.rtnl, &key6), 0);
+	key = key_to(NFO_IPV4, "10.7.0.1");
+	assert_int_equal(rtnl_route_multipath(told.rtnl, &key), -ENETUNREACH);
 	rtnl_destroy(told.rtnl);
 }
 
@@ -285,6 +407,10 @@ int main(void)
 		live(set_link),
 		live(neighbours),
 		live(rules),
+		live(vlans),
+		live(bonds),
+		live(vrfs),
+		live(multipath),
 		live(routes),
 		live(routes_v6),
 		live(overrun),

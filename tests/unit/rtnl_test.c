@@ -138,24 +138,26 @@ static void rules(void **state)
 {
 	const struct {
 		const uint8_t *msg;
-		uint8_t family;
-		bool uses;
+		struct rtnl_rule expected;
 	} all[] = {
-		{rule_plain, NFO_IPV4, false},
-		{rule_fwmark, NFO_IPV4, true},
-		{rule_tos, NFO_IPV4, true},
-		{rule_mark_zero, NFO_IPV4, true},
-		{rule_fwmark_v6, NFO_IPV6, true},
-		{rule_from_v6, NFO_IPV6, false},
+		{rule_plain, {.family = NFO_IPV4}},
+		{rule_fwmark, {.family = NFO_IPV4, .mark = 1, .mask = 0xff}},
+		{rule_tos, {.family = NFO_IPV4, .other = true}},
+		{rule_mark_zero, {.family = NFO_IPV4, .mask = 0xf, .other = true}},
+		{rule_fwmark_v6, {.family = NFO_IPV6, .mark = 2, .mask = UINT32_MAX}},
+		{rule_from_v6, {.family = NFO_IPV6}},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < MNL_ARRAY_SIZE(all); i++) {
-		uint8_t family = 0;
-		bool uses = !all[i].uses;
-		assert_int_equal(rtnl_decode_rule(recorded_msg(all[i].msg), &family, &uses), 0);
-		assert_int_equal(family, all[i].family);
-		assert_int_equal(uses, all[i].uses);
+		struct rtnl_rule rule;
+
+		assert_int_equal(rtnl_decode_rule(recorded_msg(all[i].msg), &rule), 0);
+		assert_int_equal(rule.family, all[i].expected.family);
+		assert_int_equal(rule.mark, all[i].expected.mark);
+		assert_int_equal(rule.mask, all[i].expected.mask);
+		assert_int_equal(rule.iif, all[i].expected.iif);
+		assert_int_equal(rule.other, all[i].expected.other);
 	}
 }
 
@@ -168,12 +170,11 @@ static void cut_short(void **state)
 			struct rtnl_link link;
 			struct rtnl_neigh neigh;
 			struct rtnl_route route;
-			uint8_t family;
-			bool uses;
+			struct rtnl_rule rule;
 			rtnl_decode_link(nlh, &link);
 			rtnl_decode_neigh(nlh, &neigh);
 			rtnl_decode_route(nlh, &route);
-			rtnl_decode_rule(nlh, &family, &uses);
+			rtnl_decode_rule(nlh, &rule);
 			free(nlh);
 		}
 	}
