@@ -100,7 +100,9 @@ static inline enum nfo_punt parse_ipv4(const struct rte_mbuf *m, const struct pa
 		return NFO_P_LENGTH;
 	if (unlikely(ip->version_ihl != RTE_IPV4_VHL_DEF))
 		return (ip->version_ihl >> 4) == 4 ? NFO_P_OPTIONS : NFO_P_LENGTH;
-	if (unlikely(ip->fragment_offset & ~RTE_BE16(RTE_IPV4_HDR_DF_FLAG)))
+	// as ip_is_fragment() of the kernel: the reserved bit is none of its business
+	if (unlikely(ip->fragment_offset
+		     & RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)))
 		return NFO_P_FRAGMENT;
 	if (unlikely(!parse_l4_known(ip->next_proto_id)))
 		return NFO_P_PROTOCOL;

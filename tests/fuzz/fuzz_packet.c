@@ -210,7 +210,7 @@ static void check_ipv4(const struct rte_mbuf *m, const uint8_t *f, const struct 
 	const size_t total = (size_t)f[s->l3 + 2] << 8 | f[s->l3 + 3];
 
 	check(f[s->l3 - 2] == 8 && f[s->l3 - 1] == 0 && f[s->l3] == 0x45);
-	check((f[s->l3 + 6] & 0xbf) == 0 && f[s->l3 + 7] == 0);
+	check((f[s->l3 + 6] & 0x3f) == 0 && f[s->l3 + 7] == 0);
 	check(total >= 20 + l4_bytes(s) && s->l3 + total <= m->pkt_len);
 	check((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD
 		|| rte_raw_cksum(f + s->l3, 20) == 0xffff);

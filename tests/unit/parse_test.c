@@ -361,7 +361,7 @@ static void test_punts(void **state)
 		{m_version, NFO_P_LENGTH},
 		{m_more_fragments, NFO_P_FRAGMENT},
 		{m_fragment_offset, NFO_P_FRAGMENT},
-		{m_reserved_bit, NFO_P_FRAGMENT},
+		{m_reserved_bit, PARSE_OK},
 		{m_icmp, NFO_P_PROTOCOL},
 		{m_total_long, NFO_P_LENGTH},
 		{m_total_short, NFO_P_LENGTH},
