@@ -12,6 +12,7 @@
 #include "flow.h"
 
 struct loop;
+struct nlattr;
 struct nlmsghdr;
 struct nft;
 
@@ -63,3 +64,6 @@ void nft_kick(struct nft *nft);
 // 'ft' is then untouched.
 int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft);
 void nft_flowtable_fini(struct nft_flowtable *ft);
+// One element of a list of devices, of a flowtable or a chain; a prefix as "name*". False for what
+// is neither.
+bool nft_decode_device(const struct nlattr *attr, char name[NFO_NAME_LEN]);

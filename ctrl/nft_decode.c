@@ -18,7 +18,7 @@ enum {
 	NFT_MAX_DEVICES = 256, // NFT_NETDEVICE_MAX
 };
 
-static bool device_name(const struct nlattr *attr, char name[NFO_NAME_LEN])
+bool nft_decode_device(const struct nlattr *attr, char name[NFO_NAME_LEN])
 {
 	uint16_t type = mnl_attr_get_type(attr);
 
@@ -57,7 +57,7 @@ static int decode_devices(const struct nlattr *nest, struct nft_flowtable *ft)
 	if (!ft->devices)
 		return -ENOMEM;
 	mnl_attr_for_each_nested(attr,
-		nest) if (ft->n_devices < max && device_name(attr, ft->devices[ft->n_devices]))
+		nest) if (ft->n_devices < max && nft_decode_device(attr, ft->devices[ft->n_devices]))
 		ft->n_devices++;
 	qsort(ft->devices, ft->n_devices, sizeof(*ft->devices), compare_names);
 	return 0;

@@ -3,7 +3,7 @@
 """Records real netlink messages as C headers for the unit tests.
 
 nlrecord.py DIR                  as root, on a kernel with flowtables (tests/vm/run): writes
-                                 nft.h, ct.h and rtnl.h to DIR (tests/unit/recorded)
+                                 nft.h, ct.h, rtnl.h and hooks.h to DIR (tests/unit/recorded)
 nlrecord.py --seeds DIR HEADER   writes each message of a header as a file: seeds for a fuzz target
 
 Everything happens in network namespaces of its own, which end with it.
@@ -292,6 +292,58 @@ def record_rtnl():
     return rec
 
 
+def xdp_attach(dev):
+    """An XDP program that passes everything."""
+    code = ctypes.create_string_buffer(struct.pack('=BBhiBBhi', 0xb7, 0, 0, 2, 0x95, 0, 0, 0))
+    text = ctypes.create_string_buffer(b'GPL')
+    load = ctypes.create_string_buffer(struct.pack('=IIQQ', 6, 2, ctypes.addressof(code), ctypes.addressof(text)), 120)
+    prog = ctypes.CDLL(None).syscall(321, 5, load, 120)
+    xdp = attr(0x8000 | 43, attr(1, struct.pack('=i', prog)) + attr(3, struct.pack('=I', 2)))
+    Tap(ROUTE).ask(19, 0, struct.pack('=BxHiII', 0, 0, socket.if_nametoindex(dev), 0, 0) + xdp)
+
+
+def record_chains(rec):
+    tap = Tap(NETFILTER, 7)
+    for name, args in (
+            ('hooks_chain_ingress', 'netdev t i { type filter hook ingress device c0 priority -5; }'),
+            ('hooks_chain_egress', 'netdev t e { type filter hook egress devices = { c0, s0 } priority 0; }'),
+            ('hooks_chain_inet', 'inet t i { type filter hook ingress device s0 priority 0; }'),
+            ('hooks_chain_forward', 'inet t f { type filter hook forward priority 0; }'),
+            ('hooks_chain_regular', 'inet t r')):
+        command = f"nft 'add table {' '.join(args.split()[:2])}; add chain {args}'"
+        sh(command)
+        rec.add(name, 'event of: ' + command, pick(tap.read(), NFT | 3))
+    msgs = Tap(NETFILTER).ask(NFT | 4, DUMP, bytes(4))
+    rec.add('hooks_chain_dump', 'dump of the second', pick(msgs, NFT | 3, lambda m: b's0' in m and m[16] == 5))
+    sh('nft flush ruleset')
+
+
+def record_qdiscs(rec):
+    tap = Tap(ROUTE, 1, 4)
+    for name, args in (('hooks_qdisc_clsact', 'add dev c0 clsact'), ('hooks_qdisc_ingress', 'add dev s0 ingress'),
+                       ('hooks_qdisc_tbf', 'replace dev c0 root tbf rate 1gbit burst 1mb latency 10ms'),
+                       ('hooks_qdisc_htb', 'replace dev c0 root htb'),
+                       ('hooks_qdisc_pfifo', 'replace dev c0 root pfifo')):
+        sh('tc qdisc ' + args)
+        rec.add(name, 'event of: tc qdisc ' + args, pick(tap.read(), 36))
+    sh('ip link add name q0 numtxqueues 2 type veth peer name q1; ip link set q0 up; tc qdisc replace dev q0 root mq')
+    msgs = Tap(ROUTE).ask(38, DUMP, struct.pack('=BxHiIII', 0, 0, 0, 0, 0, 0))
+    rec.add('hooks_qdisc_default', 'dump: what the kernel put below mq',
+            pick(msgs, 36, lambda m: m[24:28] == bytes(4) and m[28:32] != bytes([255] * 4)))
+    tap.read()
+    xdp_attach('s0')
+    rec.add('hooks_link_xdp', 'event of a program attached', pick(tap.read(), 16))
+    msgs = Tap(ROUTE).ask(18, DUMP, bytes(16))
+    rec.add('hooks_link_plain', 'dump: a device without one', pick(msgs, 16, lambda m: b'c0\0' in m))
+
+
+def record_hooks():
+    rec = Record('hooks')
+    record_chains(rec)
+    record_qdiscs(rec)
+    return rec
+
+
 def write_seeds(folder, header):
     os.makedirs(folder, exist_ok=True)
     with open(header) as f:
@@ -308,7 +360,7 @@ def main():
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
         sys.exit('unshare: ' + os.strerror(ctypes.get_errno()))
     topology()
-    for record in (record_nft, record_ct, record_rtnl):
+    for record in (record_nft, record_ct, record_rtnl, record_hooks):
         record().write(sys.argv[1])
     sh('ip netns del nlrec-c; ip netns del nlrec-s')
     return 0
