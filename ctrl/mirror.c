@@ -289,16 +289,21 @@ static void tick(void *arg)
 
 // --- life ---
 
-static void policies_changed(void *arg)
+// IPsec policies, or hooks on devices.
+static void obstacles_changed(void *arg)
 {
 	changed(arg);
 }
 
 static int start_sources(struct mirror *m)
 {
-	m->xfrm = xfrm_create(m->loop, policies_changed, m);
+	m->xfrm = xfrm_create(m->loop, obstacles_changed, m);
 	if (m->xfrm == NULL)
 		log_warning("mirror", "cannot follow IPsec policies: %s; nothing will be offloaded",
+			strerror(errno));
+	m->hooks = hooks_create(m->loop, obstacles_changed, m);
+	if (m->hooks == NULL)
+		log_warning("mirror", "cannot follow hooks on devices: %s; nothing will be offloaded",
 			strerror(errno));
 	m->nft = nft_create(m->loop, flowtables_changed, m);
 	if (m->nft == NULL)
@@ -354,6 +359,7 @@ void mirror_destroy(struct mirror *m)
 	loop_timer_del(m->scan);
 	ct_destroy(m->ct);
 	nft_destroy(m->nft);
+	hooks_destroy(m->hooks);
 	xfrm_destroy(m->xfrm);
 	conns_fini(&m->conns);
 	free(m);

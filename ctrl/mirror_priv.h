@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conn.h"
+#include "hooks.h"
 #include "loop.h"
 #include "mirror.h"
 #include "nft.h"
@@ -23,6 +24,7 @@ struct mirror {
 	struct rtnl *rtnl;
 	struct nft *nft;
 	struct xfrm *xfrm;
+	struct hooks *hooks;
 	struct ct *ct; // NULL: no conntrack
 	uint32_t nft_epoch;
 	struct resolve_view view;

@@ -74,11 +74,12 @@ static int view_group(void *arg, int ifindex)
 	return -1;
 }
 
+// Not to know is no reason to go past what may be there.
 static bool view_hooked(void *arg, const char *ifname)
 {
-	(void)arg;
-	(void)ifname;
-	return false;
+	const struct mirror *m = arg;
+
+	return m->hooks == NULL || hooks_on(m->hooks, ifname);
 }
 
 // --- flowtables ---

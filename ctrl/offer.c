@@ -84,11 +84,27 @@ static bool tcp_ended(const struct ct_conn *conn)
 
 // What these lack comes with a change of links, neighbours or flowtables, which leads to another
 // try by itself; the others are tried again whenever they are offered.
-static bool waits_for_rtnl(enum nfo_reason reason)
+static bool waits_for_change(enum nfo_reason reason)
 {
-	return reason == NFO_R_NOT_PORT || reason == NFO_R_NO_NEIGHBOUR || reason == NFO_R_LINK_DOWN
-	       || reason == NFO_R_ENSLAVED || reason == NFO_R_NO_FLOWTABLE
-	       || reason == NFO_R_POLICY_RULE || reason == NFO_R_IPSEC;
+	switch (reason) {
+	case NFO_R_NOT_PORT:
+	case NFO_R_NO_NEIGHBOUR:
+	case NFO_R_LINK_DOWN:
+	case NFO_R_ENSLAVED:
+	case NFO_R_BRIDGE:
+	case NFO_R_PPPOE:
+	case NFO_R_BOND_MODE:
+	case NFO_R_VLAN_DEPTH:
+	case NFO_R_VLAN_QOS:
+	case NFO_R_NETDEV_HOOK:
+	case NFO_R_NO_FLOWTABLE:
+	case NFO_R_POLICY_RULE:
+	case NFO_R_ROUTE_ENCAP:
+	case NFO_R_IPSEC:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void still_offered(
@@ -101,7 +117,7 @@ static void still_offered(
 	c->ct = *conn;
 	if (!back || c->reason == NFO_R_OFFLOADED)
 		return;
-	if (c->generation != m->generation || !waits_for_rtnl(c->reason))
+	if (c->generation != m->generation || !waits_for_change(c->reason))
 		mirror_resolve(m, slot);
 }
 

@@ -13,6 +13,7 @@
 #include <linux/rtnetlink.h>
 
 #include "dp_api.h"
+#include "hooks.h"
 #include "loop.h"
 #include "mirror.h"
 #include "xfrm.h"
@@ -48,6 +49,8 @@ static struct {
 	uint32_t epoch;
 	void (*xfrm_changed)(void *arg);
 	bool ipsec;
+	void (*hooks_changed)(void *arg);
+	const char *hooked;
 	struct nft_flowtable ft;
 	struct nft_flowtables fts;
 	char devices[3][NFO_NAME_LEN];
@@ -217,6 +220,25 @@ bool xfrm_policies(const struct xfrm *xfrm)
 {
 	(void)xfrm;
 	return k.ipsec;
+}
+
+struct hooks *hooks_create(struct loop *loop, void (*changed)(void *arg), void *arg)
+{
+	(void)loop;
+	(void)arg;
+	k.hooks_changed = changed;
+	return (void *)&k;
+}
+
+void hooks_destroy(struct hooks *hooks)
+{
+	(void)hooks;
+}
+
+bool hooks_on(const struct hooks *hooks, const char *ifname)
+{
+	(void)hooks;
+	return k.hooked != NULL && strcmp(k.hooked, ifname) == 0;
 }
 
 uint32_t nft_epoch(const struct nft *nft)

@@ -431,6 +431,44 @@ static void test_ipsec_policy(void **state)
 	assert_int_equal(the_flow().reason, NFO_R_IPSEC);
 }
 
+// A chain or tc on a twin would see every packet: the flow leaves, and comes back with a new offer.
+static void test_netdev_hook(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.hooked = "wan";
+	k.hooks_changed(k.mirror);
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_NETDEV_HOOK);
+	k.hooked = NULL;
+	k.hooks_changed(k.mirror);
+	pass_ms(3000);
+	dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+}
+
+// The twins of both ports become active slaves of a bond, then one of them is on its own again.
+static void test_bond_groups(void **state)
+{
+	(void)state;
+	strcpy(k.link[WAN2].kind, "bond");
+	k.link[LAN].master = k.link[WAN].master = WAN2;
+	k.link[LAN].slave_active = k.link[WAN].slave_active = true;
+	mirror_rtnl_changed(k.mirror, RTNL_LINK);
+	assert_int_equal(k.group[0], NFO_MAX_PORTS);
+	assert_int_equal(k.group[1], NFO_MAX_PORTS);
+	k.link[LAN].slave_active = false;
+	mirror_rtnl_changed(k.mirror, RTNL_LINK);
+	assert_int_equal(k.group[0], 0);
+	assert_int_equal(k.group[1], NFO_MAX_PORTS);
+	k.link[WAN2].kind[0] = '\0'; // another interface has its number now
+	mirror_rtnl_changed(k.mirror, RTNL_LINK);
+	assert_int_equal(k.group[1], 1);
+}
+
 static void test_dataplane_full(void **state)
 {
 	struct ct_conn c = tcp(1);
@@ -549,6 +587,8 @@ int main(void)
 		TEST(neighbour),
 		TEST(route_goes),
 		TEST(ipsec_policy),
+		TEST(netdev_hook),
+		TEST(bond_groups),
 		TEST(dataplane_full),
 		TEST(mirror_full),
 		TEST(lost_messages),
