@@ -282,9 +282,9 @@ static void show_stats_of_nothing(void **state)
 
 static char doc[65536];
 
-static void read_doc(void)
+static void read_doc(const char *path)
 {
-	FILE *file = fopen(SOCKET_DOC, "r");
+	FILE *file = fopen(path, "r");
 
 	assert_non_null(file);
 	doc[fread(doc, 1, sizeof(doc) - 1, file)] = '\0';
@@ -316,13 +316,26 @@ static void expect_members(const json_t *object)
 	}
 }
 
+static void man_page_has_reasons(void **state)
+{
+	char entry[256];
+
+	(void)state;
+	read_doc(CTL_MAN);
+	for (unsigned int r = 0; r < NFO_N_REASONS; r++) {
+		snprintf(entry, sizeof(entry), "\n*%s*\n", nfo_reason_word(r));
+		if (!strstr(doc, entry))
+			fail_msg("docs/nftoffload-ctl.1.scd does not explain %s", entry);
+	}
+}
+
 static void everything_is_documented(void **state)
 {
 	static const char *const commands[] = {"help", "version", "show flows", "show flowtables",
 		"show ports", "show workers", "show stats"};
 
 	(void)state;
-	read_doc();
+	read_doc(SOCKET_DOC);
 	set_path(&flows[0]);
 	flows[0].flowtable = &flowtables[1];
 	flows[1].conn.reply = tuple("10.9.9.9", 80, "192.0.2.1", 1024, NFO_TCP);
@@ -360,6 +373,7 @@ int main(void)
 		TEST(show_workers),
 		TEST(show_stats),
 		TEST(show_stats_of_nothing),
+		TEST(man_page_has_reasons),
 		TEST(everything_is_documented),
 	};
 
