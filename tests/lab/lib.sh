@@ -470,8 +470,11 @@ lab_twins() {
 # lab_mark and lab_fast: of the packets that came to the ports since lab_mark, did the workers forward
 # at least 95 %, by their own counters and by the kernel's of the twins?
 lab_mark() {
-	lab_marked=("$(lab_sum rx_packets show ports)" "$(lab_sum offloaded_packets show ports)"
-		"$(lab_twins rx_packets)" "$(lab_twins tx_packets)")
+	local ports
+	# both of one answer: packets go on meanwhile
+	ports=$(lab_records '"%d %d" % tuple(sum(x[k] for x in r)
+		for k in ("rx_packets", "offloaded_packets"))' show ports)
+	lab_marked=("${ports% *}" "${ports#* }" "$(lab_twins rx_packets)" "$(lab_twins tx_packets)")
 }
 
 lab_fast() {
