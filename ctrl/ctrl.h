@@ -11,7 +11,7 @@ struct ctrl;
 struct ctrl *ctrl_create(const char *version);
 void ctrl_destroy(struct ctrl *ctrl);
 
-// Follows the kernel and listens on the socket; the dataplane runs already. Returns 0, or a
+// Follows the kernel and listens on the socket; the dataplane has been started. Returns 0, or a
 // negative errno after one log line.
 int ctrl_start(struct ctrl *ctrl, const struct conf *conf);
 // Takes all flows out of the dataplane, closes the socket.

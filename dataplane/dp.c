@@ -98,16 +98,6 @@ static unsigned int choose_workers(void (*say)(const char *fmt, ...))
 	return n;
 }
 
-static void workers_launch(void)
-{
-	if (dp.shared_lcore) {
-		worker_online(&dp.workers[0]);
-		return;
-	}
-	for (unsigned int i = 0; i < dp.n_workers; i++)
-		rte_eal_remote_launch(worker_main, &dp.workers[i], dp.workers[i].lcore);
-}
-
 static void say_ports(void (*say)(const char *fmt, ...))
 {
 	for (unsigned int i = 0; i < dp.ports.n; i++) {
@@ -151,7 +141,6 @@ int dp_start(const struct dp_conf *conf, void (*say)(const char *fmt, ...), char
 	assign_queues();
 	say_ports(say);
 	tel_register();
-	workers_launch();
 	return 0;
 fail:
 	ports_stop(&dp.ports, false);
@@ -159,10 +148,21 @@ fail:
 	return -1;
 }
 
+void dp_launch(void)
+{
+	dp.launched = true;
+	if (dp.shared_lcore) {
+		worker_online(&dp.workers[0]);
+		return;
+	}
+	for (unsigned int i = 0; i < dp.n_workers; i++)
+		rte_eal_remote_launch(worker_main, &dp.workers[i], dp.workers[i].lcore);
+}
+
 void dp_stop(bool keep_twins)
 {
 	__atomic_store_n(&dp.stop, true, __ATOMIC_RELAXED);
-	if (dp.shared_lcore)
+	if (dp.launched && dp.shared_lcore)
 		worker_offline(&dp.workers[0]);
 	else
 		rte_eal_mp_wait_lcore();

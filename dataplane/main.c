@@ -169,6 +169,8 @@ static int run(const struct conf *conf)
 	}
 	ret = ctrl_start(ctrl, conf);
 	if (ret == 0)
+		dp_launch(); // twins have their carrier and MTU: not even the first packet is lost
+	if (ret == 0)
 		ret = ctrl_run(ctrl, dp.shared_lcore ? dp_poll_shared : NULL);
 	ctrl_end(ctrl);
 	dp_stop(ret == 0);
