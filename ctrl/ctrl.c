@@ -11,6 +11,7 @@
 #include <linux/netfilter.h>
 
 #include "cmd.h"
+#include "flows.h"
 #include "loop.h"
 #include "mirror.h"
 #include "rtnl.h"
@@ -29,6 +30,7 @@ struct ctrl {
 	struct cmd_ctx cmd;
 	struct nft_flowtable stand_in[CONF_MAX_FLOWTABLES];
 	char (*stand_in_devices)[CONF_MAX_DEVICES][NFO_NAME_LEN];
+	struct flows flows; // 'file' is NULL without --flows
 };
 
 struct ctrl *ctrl_create(const char *version)
@@ -50,8 +52,21 @@ void ctrl_destroy(struct ctrl *c)
 	if (c == NULL)
 		return;
 	ctrl_end(c);
+	flows_fini(&c->flows);
 	loop_destroy(c->loop);
 	free(c);
+}
+
+int ctrl_load_flows(
+	struct ctrl *c, const char *path, const struct conf *conf, char *err, size_t err_size)
+{
+	flows_fini(&c->flows);
+	return flows_load(path, &conf->dp, &c->flows, err, err_size);
+}
+
+int ctrl_install_flows(const struct ctrl *c, char *err, size_t err_size)
+{
+	return flows_install(&c->flows, err, err_size);
 }
 
 static void rtnl_changed(void *arg, enum rtnl_change change, bool gone,
@@ -121,6 +136,7 @@ static int start_mirror(struct ctrl *c, const struct conf *conf)
 		.stand_in = c->stand_in,
 		.n_stand_in = conf->n_flowtables,
 		.n_ports = conf->dp.n_ports,
+		.no_sources = c->flows.file != NULL,
 	};
 
 	for (unsigned int i = 0; i < mc.n_ports; i++)
@@ -134,6 +150,11 @@ static void say_sources(const struct ctrl *c, const struct conf *conf)
 	const char *unsupported = mirror_nft_unsupported(c->mirror);
 	struct ct_stats stats;
 
+	if (c->flows.file != NULL) {
+		log_notice("ctrl", "%zu flows come from %s, none from the kernel", c->flows.n,
+			c->flows.file);
+		return;
+	}
 	if (unsupported != NULL)
 		log_warning("ctrl", "no flowtables from the kernel: %s", unsupported);
 	for (unsigned int i = 0; i < mirror_flowtables(c->mirror); i++) {
@@ -161,7 +182,8 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 		return ret;
 	}
 	c->twins = twins_create(c->loop, c->rtnl);
-	set_ct_events(); // before connections are followed
+	if (c->flows.file == NULL)
+		set_ct_events(); // before connections are followed
 	ret = c->twins != NULL ? fill_stand_in(c, conf) : -errno;
 	if (ret == 0)
 		ret = start_mirror(c, conf);

@@ -11,10 +11,16 @@ struct ctrl;
 struct ctrl *ctrl_create(const char *version);
 void ctrl_destroy(struct ctrl *ctrl);
 
+// Static flows: reads them from 'path'; from then on the kernel is asked for none. 'conf' tells the
+// ports. Returns 0, or -1 with one line "FILE:LINE: what is wrong, expected ..." in 'err'.
+int ctrl_load_flows(
+	struct ctrl *ctrl, const char *path, const struct conf *conf, char *err, size_t err_size);
+// Gives them, if there are any, to the dataplane, which has been started. Returns as above.
+int ctrl_install_flows(const struct ctrl *ctrl, char *err, size_t err_size);
 // Follows the kernel and listens on the socket; the dataplane has been started. Returns 0, or a
 // negative errno after one log line.
 int ctrl_start(struct ctrl *ctrl, const struct conf *conf);
-// Takes all flows out of the dataplane, closes the socket.
+// Takes the kernel's flows out of the dataplane, closes the socket.
 void ctrl_end(struct ctrl *ctrl);
 
 // Until ctrl_stop(). 'poll' (or NULL) is called between turns of the loop: control shares its lcore

@@ -297,6 +297,8 @@ static void obstacles_changed(void *arg)
 
 static int start_sources(struct mirror *m)
 {
+	if (m->conf.no_sources)
+		return 0;
 	m->xfrm = xfrm_create(m->loop, obstacles_changed, m);
 	if (m->xfrm == NULL)
 		log_warning("mirror", "cannot follow IPsec policies: %s; nothing will be offloaded",

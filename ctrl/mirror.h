@@ -27,6 +27,7 @@ struct mirror_conf {
 	const struct nft_flowtable *stand_in; // [flowtable]s of config.ini
 	unsigned int n_stand_in;
 	unsigned int n_ports;
+	bool no_sources; // nothing is offered: the dataplane's flows are somebody else's
 	char port[NFO_MAX_PORTS][NFO_NAME_LEN]; // index = the dataplane's port index
 };
 

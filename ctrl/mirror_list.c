@@ -64,6 +64,8 @@ const struct nft_flowtable *mirror_flowtable(const struct mirror *m, unsigned in
 
 const char *mirror_nft_unsupported(const struct mirror *m)
 {
+	if (m->conf.no_sources)
+		return "static flows, the kernel is not asked";
 	return m->nft != NULL ? nft_unsupported(m->nft) : "nf_tables cannot be followed";
 }
 

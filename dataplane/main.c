@@ -19,6 +19,7 @@ enum { EXIT_CONFIG = 2, MAX_EAL_ARGS = 128 };
 
 struct options {
 	const char *config;
+	const char *flows;
 	int log_level; // -1: the configuration's
 	bool check;
 };
@@ -32,7 +33,9 @@ static void usage(FILE *out)
 	      "to "
 	      "the kernel.\n\n"
 	      "  --config FILE      ports and settings, see dpdk-nftoffload.ini(5)\n"
-	      "  --check-config     reads FILE, says whether it is valid, and ends\n"
+	      "  --check-config     reads the files, says whether they are valid, and ends\n"
+	      "  --flows FILE       for tests, replay and benchmarks: the flows of FILE, none of "
+	      "the kernel's\n"
 	      "  --log-level LEVEL  error, warning, notice, info or debug\n"
 	      "  --version          prints the version and ends\n"
 	      "  --help             prints this and ends\n\n"
@@ -56,6 +59,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, 't'},
+		{"flows", required_argument, NULL, 'f'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
@@ -67,6 +71,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		switch (c) {
 		case 'c':
 			o->config = optarg;
+			break;
+		case 'f':
+			o->flows = optarg;
 			break;
 		case 't':
 			o->check = true;
@@ -167,6 +174,11 @@ static int run(const struct conf *conf)
 		fprintf(stderr, "%s\n", err);
 		return EXIT_CONFIG;
 	}
+	if (ctrl_install_flows(ctrl, err, sizeof(err)) < 0) {
+		fprintf(stderr, "%s\n", err);
+		dp_stop(false);
+		return EXIT_CONFIG;
+	}
 	ret = ctrl_start(ctrl, conf);
 	if (ret == 0)
 		dp_launch(); // twins have their carrier and MTU: not even the first packet is lost
@@ -177,11 +189,34 @@ static int run(const struct conf *conf)
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+// What the files say. Returns -1 to go on, else the exit status.
+static int load(const struct options *options, struct conf *conf)
+{
+	char err[1024];
+
+	if (conf_load(options->config, conf, err, sizeof(err)) < 0) {
+		fprintf(stderr, "%s\n", err);
+		return EXIT_CONFIG;
+	}
+	if (options->flows != NULL
+		&& ctrl_load_flows(ctrl, options->flows, conf, err, sizeof(err)) < 0) {
+		fprintf(stderr, "%s\n", err);
+		conf_fini(conf);
+		return EXIT_CONFIG;
+	}
+	log_set_level(
+		options->log_level >= 0 ? (enum log_level)options->log_level : conf->log_level);
+	if (!options->check)
+		return -1;
+	printf("%s: valid, %u ports\n", options->config, conf->dp.n_ports);
+	conf_fini(conf);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.log_level = -1};
 	struct conf conf;
-	char err[1024];
 	int eal_argc = argc, ret;
 
 	for (int i = 1; i < argc && eal_argc == argc; i++)
@@ -197,28 +232,22 @@ int main(int argc, char **argv)
 		return rte_eal_init(argc, argv) < 0;
 	if (options.config == NULL)
 		return bad_usage("no configuration: expected -- --config FILE", NULL);
-	if (conf_load(options.config, &conf, err, sizeof(err)) < 0) {
-		fprintf(stderr, "%s\n", err);
-		return EXIT_CONFIG;
-	}
-	log_set_level(options.log_level >= 0 ? (enum log_level)options.log_level : conf.log_level);
-	if (options.check) {
-		printf("%s: valid, %u ports\n", options.config, conf.dp.n_ports);
-		conf_fini(&conf);
-		return EXIT_SUCCESS;
-	}
 	ctrl = ctrl_create(NFO_VERSION);
 	if (ctrl == NULL) {
 		fprintf(stderr, "dpdk-nftoffload: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
+	ret = load(&options, &conf);
+	if (ret >= 0)
+		goto end;
 	set_signals();
 	if (eal_start(eal_argc, argv) < 0) {
 		fprintf(stderr, "dpdk-nftoffload: DPDK does not start: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	ret = run(&conf);
-	ctrl_destroy(ctrl);
 	conf_fini(&conf);
+end:
+	ctrl_destroy(ctrl);
 	return ret;
 }
