@@ -98,7 +98,8 @@ class Folder:
         self.config = self.text("config.ini") or DEFAULT_CONFIG
         self.ports = re.findall(r"^\[port\s+(\S+)\]", self.config, re.M)
         workers = re.search(r"^# workers: (\d+)$", self.config, re.M)
-        self.workers = int(workers[1]) if workers else 1
+        self.workers = int(workers[1]) if workers else 1  # 0: control and worker share an lcore
+        self.tx_queues = max(1, self.workers)
         self.flows = self.text("flows")
         self.about = self.text("about")
         self.send = {port: self.queues(port) for port in self.ports}
@@ -287,7 +288,7 @@ def prepare(folder, work):
         for q, frames in enumerate(queues):
             write_pcap(os.path.join(work, f"{port}.{q}.in"), frames)
         device = [f"net_pcap{i}"] + [f"rx_pcap={port}.{q}.in" for q in range(len(queues))]
-        device += [f"tx_pcap={port}.{q}.out" for q in range(folder.workers)]
+        device += [f"tx_pcap={port}.{q}.out" for q in range(folder.tx_queues)]
         config = config.replace(f"@{port}@", ",".join(device))
     for name, text in ("config.ini", config), ("flows", folder.flows):
         with open(os.path.join(work, name), "w", encoding="utf-8") as f:
@@ -315,7 +316,7 @@ def run(folder, build, work):
     outcome = Outcome(folder.ports)
     outcome.punts = stats["punts"]
     for port in folder.ports:
-        for q in range(folder.workers):
+        for q in range(folder.tx_queues):
             outcome.wire[port] += read_pcap(os.path.join(work, f"{port}.{q}.out"))
         outcome.punt[port] = twins[port].frames()
     return outcome

@@ -114,19 +114,14 @@ def less_ttl(check):
 # --- frames ---
 
 class Frame:
-    """Takes a frame apart, or raises Punt."""
+    """Takes a frame apart, or raises Punt. 'known' are the stacks of tags with flows, and how those
+    begin; None takes any."""
 
-    def __init__(self, data, mac):
-        self.tags, at = [], 12
-        kind = self.word(data, at)
-        while kind in TPIDS:
-            self.tags.append((kind, self.word(data, at + 2) & 0xFFF))
-            at += 4
-            kind = self.word(data, at)
-        self.at = at + 2  # of the IP header
-        self.stack = tuple(tag for tag in self.tags if tag[1] != 0)
-        if len(self.tags) > MAX_TAGS:
-            raise Punt("vlan")
+    def __init__(self, data, mac, known=None):
+        if len(data) < 14:
+            raise Punt("length")
+        self.stack = ()
+        kind = self.tags(data, known)
         if data[:6] != mac:
             raise Punt("other-mac")
         if kind not in (0x0800, 0x86DD):
@@ -137,11 +132,23 @@ class Frame:
         else:
             self.ipv6()
 
-    @staticmethod
-    def word(data, at):
-        if len(data) < at + 2:
-            raise Punt("length")
-        return struct.unpack("!H", data[at:at + 2])[0]
+    def tags(self, data, known):
+        """The type behind all tags. Those with VLAN 0 are none."""
+        self.at = 14  # of what follows the type
+        kind = struct.unpack("!H", data[12:14])[0]
+        while kind in TPIDS:
+            if len(data) < self.at + 4:
+                raise Punt("length")
+            if self.at == 14 + 4 * MAX_TAGS:
+                raise Punt("vlan")
+            tci, inner = struct.unpack("!HH", data[self.at:self.at + 4])
+            if tci & 0xFFF:
+                self.stack += ((kind, tci & 0xFFF),)
+            if self.stack and known is not None and self.stack not in known:
+                raise Punt("vlan")
+            kind = inner
+            self.at += 4
+        return kind
 
     def ipv4(self):
         ip = self.ip
@@ -153,10 +160,10 @@ class Frame:
             raise Punt("fragment")
         if ip[9] not in PROTOCOLS.values():
             raise Punt("protocol")
-        if ip[8] <= 1:
-            raise Punt("ttl")
         if not 20 <= struct.unpack("!H", ip[2:4])[0] <= len(ip):
             raise Punt("length")
+        if ip[8] <= 1:
+            raise Punt("ttl")
         if ones_sum(ip[:20]) != 0xFFFF:
             raise Punt("checksum")
         self.addresses = ip[12:16], ip[16:20]
@@ -172,11 +179,11 @@ class Frame:
             raise Punt("ip-options")
         if ip[6] not in PROTOCOLS.values():
             raise Punt("protocol")
-        if ip[7] <= 1:
-            raise Punt("ttl")
         end = 40 + struct.unpack("!H", ip[4:6])[0]
         if end > len(ip):
             raise Punt("length")
+        if ip[7] <= 1:
+            raise Punt("ttl")
         self.addresses = ip[8:24], ip[24:40]
         self.payload(40, ip[6], end)
 
@@ -283,14 +290,21 @@ def forwarded(frame, flow):
     return flow.ethernet + tags + struct.pack("!H", frame.kind) + bytes(packet.ip)
 
 
-def decide(data, mac, port, flows):
+class Table:
+    """Flows by what they match, and the stacks of tags that they begin with, by port."""
+
+    def __init__(self, flows):
+        self.flow = {flow.key(): flow for flow in flows}
+        self.known = {}
+        for port, stack, _, _ in self.flow:
+            self.known.setdefault(port, set()).update(
+                stack[:n] for n in range(1, len(stack) + 1))
+
+
+def decide(data, mac, port, table):
     """The flow that forwards a frame and the frame taken apart; or raises Punt."""
-    frame = Frame(data, mac)
-    table = {flow.key(): flow for flow in flows}
-    known = {key[1][:len(frame.stack)] for key in table if key[0] == port}
-    if frame.stack and frame.stack not in known:  # not even the outer one of a flow's two
-        raise Punt("vlan")
-    flow = table.get((port, frame.stack, frame.proto, frame.match()))
+    frame = Frame(data, mac, table.known.get(port, ()))
+    flow = table.flow.get((port, frame.stack, frame.proto, frame.match()))
     flags = frame.tcp_flags()
     if flags & (SYN | FIN | RST):
         if flow and flags & (FIN | RST):
@@ -312,9 +326,9 @@ def mac_of(index):
     return bytes((2, 0x70, 0x63, 0x61, 0x70, index))
 
 
-def run(folder, flows=None, note=None):
+def run(folder, note=None):
     """The Outcome. 'note' is called with port, frame, and what becomes of it in words."""
-    flows = parse_flows(folder.flows) if flows is None else flows
+    table = Table(parse_flows(folder.flows))
     outcome = golden.Outcome(folder.ports)
     note = note or (lambda *_: None)
     queues = [(port, i, frames) for i, port in enumerate(folder.ports)
@@ -322,7 +336,7 @@ def run(folder, flows=None, note=None):
     for port, index, frames in queues:
         for data in frames:
             try:
-                flow, frame = decide(data, mac_of(index), port, flows)
+                flow, frame = decide(data, mac_of(index), port, table)
             except Punt as e:
                 reason = str(e)
                 outcome.punt[port].append(data)

@@ -32,14 +32,14 @@ def ether(payload, dst=LAN, src=CLIENT, tags=(), kind=None):
 
 
 def ipv4(src, dst, payload, proto, ttl=64, tos=0, ident=0x1234, frag=DF, options=b"", length=None,
-         check=None, version=4):
+         ip_check=None, version=4):
     if length is None:
         length = 20 + len(options) + len(payload)
     head = struct.pack("!BBHHHBBH4s4s", version << 4 | 5 + len(options) // 4, tos, length, ident,
                        frag, ttl, proto, 0, packed(src), packed(dst)) + options
-    if check is None:
-        check = checksum(head)
-    return head[:10] + struct.pack("!H", check) + head[12:] + payload
+    if ip_check is None:
+        ip_check = checksum(head)
+    return head[:10] + struct.pack("!H", ip_check) + head[12:] + payload
 
 
 def ipv6(src, dst, payload, proto, ttl=64, tos=0, label=0, length=None, version=6):

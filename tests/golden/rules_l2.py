@@ -233,3 +233,9 @@ rule("134-two-workers", "Two workers: one has lan's first queue, the other wan's
       "wan": [ether(udp(S, 80, "10.0.2.1", 1024, bytes([n])), dst=WAN,
                     src=SERVER) for n in range(20)]},
      60, TWO_WORKERS)
+
+rule("135-one-lcore", "Control and worker share an lcore, and take turns | one core is enough",
+     [line("new-from=10.0.2.1:1024"), back("udp", f"{S}:80", "10.0.2.1:1024", f"new-to={C}:40000")],
+     {"lan": [ether(from_client(bytes([n]), ttl=1 if n % 3 == 2 else 64)) for n in range(60)],
+      "wan": [ether(udp(S, 80, "10.0.2.1", 1024, bytes([n])), dst=WAN, src=SERVER)
+              for n in range(60)]}, 100, TWO_WORKERS.replace("2", "0", 1), ttl=20)
