@@ -202,8 +202,7 @@ rule("021-v4-options", "IP options | ip_has_options()",
                                                                       options=b"\x94\x04\0\0")),
                   ether(ipv4(C, S, from_client()[20:], 17, options=bytes(40)))], 0, ip_options=3)
 
-rule("022-v4-fragments", "The first, a middle and the last fragment; DF and the reserved bit are"
-     " none |"
+rule("022-v4-fragments", "The first, a middle and the last fragment; DF alone is none |"
      "ip_is_fragment()",
      UDP, [ether(from_client(b"x" * 16, frag=MF)), ether(from_client(b"x" * 16, frag=MF | 185)),
            ether(from_client(b"x" * 16, frag=185)), ether(from_client(frag=0)),
@@ -318,8 +317,7 @@ rule("038-v4-dscp-ecn", "DSCP and ECN are kept | the fast path does not touch th
                                                                                       0x03, 0xB8,
                                                                                       0xFF)], 5)
 
-rule("039-v4-ident-df", "Identification, DF and the reserved flag are kept | nothing of them"
-     " changes in forwarding",
+rule("039-v4-ident-df", "Identification and DF are kept | they do not change in forwarding",
      UDP, [ether(from_client(ident=i, frag=f)) for i in (0, 1, 0xFFFF) for f in (0, DF)], 6)
 
 rule("040-padding", "What follows the IP packet in its frame is kept | the flowtable runs before"
@@ -328,3 +326,7 @@ rule("040-padding", "What follows the IP packet in its frame is kept | the flowt
      [flow("udp", f"{C}:40000", f"{S}:80", SNAT), TCP],
      [ether(from_client(b"")) + bytes(18), ether(from_client()) + b"\xaa\x55\xaa",
       ether(segment()) + bytes(6)], 3)
+
+rule("042-v4-reserved-bit", "The reserved bit beside DF and MF is no fragment's, and is kept |"
+     "ip_is_fragment() looks at MF and the offset; RFC 3514",
+     UDP, [ether(from_client(frag=0x8000)), ether(from_client(frag=0x8000 | DF))], 2)
