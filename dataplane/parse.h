@@ -62,6 +62,17 @@ static inline uint32_t parse_l4_bytes(uint8_t proto)
 	return proto == IPPROTO_UDP ? sizeof(struct rte_udp_hdr) : PARSE_GRE_BYTES;
 }
 
+// Does the transport header tell of more than the IP packet has, or of less than itself? The kernel's
+// fast path does not ask, nor does it guard the machines behind.
+static inline bool parse_l4_lies(const void *l4, uint32_t ip_payload, uint8_t proto)
+{
+	const uint32_t bytes = proto == IPPROTO_TCP
+				       ? (((const struct rte_tcp_hdr *)l4)->data_off >> 4) * 4u
+				       : rte_be_to_cpu_16(((const struct rte_udp_hdr *)l4)->dgram_len);
+
+	return bytes < parse_l4_bytes(proto) || bytes > ip_payload;
+}
+
 // Completes the key and checks the transport header. 'l4' has 'len' bytes in the first segment,
 // 'ip_payload' in the packet.
 static inline enum nfo_punt parse_l4(const struct parse *p, const void *l4, uint32_t len,
@@ -77,6 +88,8 @@ static inline enum nfo_punt parse_l4(const struct parse *p, const void *l4, uint
 		p->key->word[0] = table_key_head(0, p->iface, proto, family);
 		return ((const uint8_t *)l4)[1] & PARSE_GRE_VERSION ? NFO_P_PROTOCOL : PARSE_OK;
 	}
+	if (unlikely(parse_l4_lies(l4, ip_payload, proto)))
+		return NFO_P_LENGTH;
 	memcpy(&ports_be, l4, sizeof(ports_be)); // at the same place in TCP and UDP
 	p->key->word[0] = table_key_head(ports_be, p->iface, proto, family);
 	if (proto == IPPROTO_TCP

@@ -236,6 +236,8 @@ static void check_accepted(const struct rte_mbuf *m, const uint8_t *f, const str
 	else
 		check_ipv4(m, f, s);
 	if (s->proto == IPPROTO_TCP)
+		check(f[s->l4 + 12] >> 4 >= 5);
+	if (s->proto == IPPROTO_TCP)
 		check((f[s->l4 + 13] & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG))
 			== 0);
 	if (s->proto == IPPROTO_GRE)

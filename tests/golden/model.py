@@ -196,7 +196,12 @@ class Frame:
             if self.ip[start + 1] & 7:
                 raise Punt("protocol")
             return
-        self.ports = struct.unpack("!HH", self.ip[start:start + 4])
+        # not the kernel's rule but the daemon's: lengths that lie are left to the kernel
+        l4 = self.ip[start:]
+        length = (l4[12] >> 4) * 4 if proto == TCP else struct.unpack("!H", l4[4:6])[0]
+        if not (20 if proto == TCP else 8) <= length <= end - start:
+            raise Punt("length")
+        self.ports = struct.unpack("!HH", l4[:4])
 
     def tcp_flags(self):
         return self.ip[self.start + 13] if self.proto == TCP else 0

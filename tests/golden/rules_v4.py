@@ -239,10 +239,12 @@ rule("027-v4-version", "Ethernet says IPv4, the packet's version is another; a h
      UDP, [ether(from_client(version=6), kind=0x0800), ether(from_client(version=0), kind=0x0800),
            ether(b"\x44" + from_client()[1:], kind=0x0800)], 0, length=2, ip_options=1)
 
-rule("028-v4-l4-length-fields", "UDP's own length and TCP's header length are not looked at |"
-     "nf_flow_tuple_ip() does not either, so what is wrong there stays so",
+rule("028-v4-l4-length-fields", "UDP's length or TCP's header length beyond the IP packet, or below"
+     " the header's |"
+     "nf_flow_tuple_ip() does not look; the daemon leaves lengths that lie to the kernel",
      [UDP, TCP], [ether(from_client(udp_length=7)), ether(from_client(udp_length=1000)),
-                  ether(segment(b"data", offset=15)), ether(segment(offset=0))], 4)
+                  ether(segment(b"data", offset=15)), ether(segment(offset=0)),
+                  ether(from_client(b"xyz", udp_length=9))], 1, length=4)
 
 rule("029-v4-protocols", "ICMP, IGMP, SCTP, ESP and the rest between the flow's ends |"
      " nf_flow_tuple_ip()",

@@ -212,6 +212,17 @@ static void m_total_tiny(struct packet *p)
 	packet_ip(p)->hdr_checksum = 0;
 	packet_ip(p)->hdr_checksum = rte_ipv4_cksum(packet_ip(p));
 }
+static void m_tcp_header_short(struct packet *p)
+{
+	packet_tcp(p)->data_off = 0x40;
+}
+static void m_tcp_header_long(struct packet *p)
+{
+	p->m.data_len = p->m.pkt_len = 14 + 20 + 20 + 3;
+	packet_ip(p)->total_length = htons(43);
+	packet_tcp(p)->data_off = 0x60;
+	packet_checksums(p);
+}
 static void m_l4_in_next_segment(struct packet *p)
 {
 	p->m.data_len = 14 + 20 + 19;
@@ -366,6 +377,8 @@ static void test_punts(void **state)
 		{m_total_long, NFO_P_LENGTH},
 		{m_total_short, NFO_P_LENGTH},
 		{m_total_tiny, NFO_P_LENGTH},
+		{m_tcp_header_short, NFO_P_LENGTH},
+		{m_tcp_header_long, NFO_P_LENGTH},
 		{m_l4_in_next_segment, NFO_P_LENGTH},
 		{m_ttl1, NFO_P_TTL},
 		{m_ttl0, NFO_P_TTL},
@@ -390,6 +403,20 @@ static void test_punts(void **state)
 			fail_msg("row %zu: %s, expected %s", i,
 				got == PARSE_OK ? "ok" : nfo_punt_word(got),
 				nfo_punt_word(rows[i].expected));
+	}
+}
+
+static void test_udp_length(void **state)
+{
+	struct packet p;
+	struct table_key key;
+
+	(void)state;
+	for (uint16_t length = 0; length < 30; length++) { // 8 + 11 bytes are there
+		packet_make(&p, &udp_spec);
+		packet_udp(&p)->dgram_len = htons(length);
+		assert_int_equal(parse(&p, &key),
+			length >= 8 && length <= 19 ? PARSE_OK : NFO_P_LENGTH);
 	}
 }
 
@@ -449,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_vlans),
 		cmocka_unit_test(test_punts),
 		cmocka_unit_test(test_punts_v6),
+		cmocka_unit_test(test_udp_length),
 		cmocka_unit_test(test_tcp_ends),
 		cmocka_unit_test(test_nic_checksum_good),
 	};
