@@ -101,6 +101,7 @@ lab_init() {
 	CL=$LAB_PREFIX-cl
 	GW=$LAB_PREFIX-gw
 	SV=$LAB_PREFIX-sv
+	LAB_NAMESPACES=("$CL" "$GW" "$SV") # those to clean up
 	LAB_DIR=$(mktemp -d /tmp/nfo-lab.XXXXXX) || exit 1
 	LAB_SOCKET=$LAB_DIR/ctl.sock
 	LAB_CONFIG=$LAB_DIR/config.ini
@@ -108,6 +109,8 @@ lab_init() {
 	lab_flavour=''
 	lab_daemon=''
 	lab_port=5000
+	lab_server=10.0.2.2 # whom transfer_tcp calls, or an IPv6 address
+	lab_call_port=''    # at which port, if not at the server's own
 	trap lab_cleanup EXIT
 	trap 'trap "" INT TERM HUP; exit 130' INT TERM HUP
 }
@@ -118,7 +121,7 @@ lab_cleanup() {
 	[ "$code" = 0 ] || [ "$code" = 77 ] || lab_failed=1
 	lab_stop || code=1
 	lab_kill_all
-	for name in "$CL" "$GW" "$SV"; do
+	for name in "${LAB_NAMESPACES[@]}"; do
 		ip netns del "$name" 2>/dev/null
 	done
 	if [ "$lab_failed" = 1 ] && [ -n "${NFO_ARTIFACTS:-}" ]; then
@@ -137,7 +140,7 @@ lab_clear() {
 	lab_stop
 	code=$?
 	lab_kill_all
-	for name in "$CL" "$GW" "$SV"; do
+	for name in "${LAB_NAMESPACES[@]}"; do
 		ip netns del "$name" 2>/dev/null
 	done
 	return "$code"
@@ -147,7 +150,7 @@ lab_clear() {
 lab_kill_all() {
 	local name pids signal
 	for signal in TERM KILL; do
-		pids=$(jobs -pr; for name in "$CL" "$GW" "$SV"; do ip netns pids "$name" 2>/dev/null; done)
+		pids=$(jobs -pr; for name in "${LAB_NAMESPACES[@]}"; do ip netns pids "$name" 2>/dev/null; done)
 		[ -n "$pids" ] || return 0
 		# shellcheck disable=SC2086 # a list
 		kill -s $signal $pids 2>/dev/null
@@ -520,7 +523,11 @@ lab_listens() {
 transfer_tcp() {
 	local bytes=$1 limit=$((60 * LAB_SLOW)) from=$LAB_DIR/payload.from to=$LAB_DIR/payload.to
 	local port=$((lab_port += 1)) server serve call code=0
-	local listen=TCP-LISTEN:$port,reuseaddr connect=TCP:10.0.2.2:$port
+	local listen=TCP-LISTEN:$port,reuseaddr connect=TCP:$lab_server:${lab_call_port:-$port}
+	[[ $lab_server != *:* ]] || {
+		listen=TCP6-LISTEN:$port,reuseaddr
+		connect=TCP6:[$lab_server]:${lab_call_port:-$port}
+	}
 	case $2 in
 	up) serve=(-u "$listen" "CREATE:$to") call=(-u "OPEN:$from" "$connect") ;;
 	down) serve=(-u "OPEN:$from" "$listen") call=(-u "$connect" "CREATE:$to") ;;

@@ -205,8 +205,8 @@ static void live_egress_chain(void **state)
 	hooks_destroy(h);
 }
 
-// nf_tables tells nothing of it; older kernels list the chain with the device's new name, those
-// from 6.16 on with the name it was made for.
+// nf_tables tells nothing of it; older kernels list the chain with the new name, newer ones with the
+// name it was made for.
 static void live_rename(void **state)
 {
 	struct loop *loop = live_loop(state);
