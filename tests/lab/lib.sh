@@ -109,8 +109,8 @@ lab_init() {
 	lab_flavour=''
 	lab_daemon=''
 	lab_port=5000
-	lab_server=10.0.2.2 # whom transfer_tcp calls, or an IPv6 address
-	lab_call_port=''    # at which port, if not at the server's own
+	lab_server=10.0.2.2 # whom transfer_tcp and hold_tcp call; may be IPv6
+	lab_call_port=''    # transfer_tcp: at which port, if not at the server's own
 	trap lab_cleanup EXIT
 	trap 'trap "" INT TERM HUP; exit 130' INT TERM HUP
 }
@@ -555,8 +555,8 @@ hold_tcp() {
 	lab_held=$!
 	wait_for 5 lab_listens -t "$port" || return
 	# shellcheck disable=SC2016 # the inner shell expands it
-	ip netns exec "$CL" timeout -k 5 "$limit" bash -c 'exec 3<>"/dev/tcp/10.0.2.2/$1" || exit
-		while echo ping >&3 && read -r -t 20 <&3; do sleep 0.2; done' hold "$port" &
+	ip netns exec "$CL" timeout -k 5 "$limit" bash -c 'exec 3<>"/dev/tcp/$2/$1" || exit
+		while echo ping >&3 && read -r -t 20 <&3; do sleep 0.2; done' hold "$port" "$lab_server" &
 	lab_held+=" $!"
 }
 

@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# limit: 240
+# DSCP set on the way. What hooks into a twin sees every packet in the kernel's own flowtable, so the
+# flows of that twin are left to the kernel and every packet is marked; what the forward chain sets,
+# packets past the kernel do not have, as in the kernel's own flowtable.
+. "$(dirname "$0")/../lab/lib.sh"
+lab_init
+. "$(dirname "$0")/../lab/routers.sh"
+
+bytes=1500000
+lab_server=10.0.3.2
+set='ip dscp set cs3'
+
+# What arrives at the server, with the mark and without.
+count() {
+	in_sv nft -f - <<-'END'
+		table inet count
+		delete table inet count
+		table inet count {
+			counter marked {
+			}
+			counter plain {
+			}
+			chain input {
+				type filter hook input priority 0
+				tcp dport 5000-6000 ip dscp cs3 counter name marked
+				tcp dport 5000-6000 ip dscp != cs3 counter name plain
+			}
+		}
+	END
+}
+
+counted() { # NAME
+	in_sv nft list counter inet count "$1" | sed -n 's/.*packets \([0-9]*\) .*/\1/p'
+}
+
+all_marked() {
+	echo "marked: $(counted marked), plain: $(counted plain)" >&2
+	[ "$(counted marked)" -gt 500 ] && [ "$(counted plain)" = 0 ]
+}
+
+some_marked() {
+	echo "marked: $(counted marked), plain: $(counted plain)" >&2
+	[ "$(counted marked)" -gt 2 ] && [ "$(counted plain)" -gt 500 ]
+}
+
+none_marked() {
+	[ "$(counted marked)" = 0 ] && [ "$(counted plain)" -gt 500 ]
+}
+
+hook() { # ingress|egress DEVICE
+	in_gw nft -f - <<-END
+		table netdev dscp {
+			chain mark {
+				type filter hook $1 device $2 priority -10
+				$set
+			}
+		}
+	END
+}
+
+unhook() {
+	in_gw nft delete table netdev dscp
+}
+
+# carry NAME: new connections both ways.
+carry() {
+	count && lab_mark && routers_both "$1" "$bytes"
+}
+
+# hooked NAME: every packet is marked and none was offloaded, for that reason.
+hooked() {
+	carry "$1"
+	check "$1-all-marked" all_marked
+	check "$1-reason" routers_stays netdev-hook
+}
+
+check start routers_start || exit
+check rules routers_rules '' || exit
+for pmtu in on off; do
+	check "pmtu-$pmtu" routers_pmtu "$pmtu"
+
+	carry "none-$pmtu"
+	check "none-$pmtu-marked" none_marked
+
+	check "ingress-$pmtu-chain" hook ingress lan
+	hooked "ingress-$pmtu"
+	check "ingress-$pmtu-unhook" unhook
+
+	if hook egress wan 2>/dev/null; then
+		hooked "egress-$pmtu"
+		check "egress-$pmtu-unhook" unhook
+	else
+		skip "egress-$pmtu" 'this kernel has no egress hook'
+	fi
+
+	check "forward-$pmtu-rules" routers_rules "oifname wan $set"
+	carry "forward-$pmtu"
+	if [ "$pmtu" = on ]; then
+		check "forward-$pmtu-some-marked" some_marked
+		check "forward-$pmtu-fast" lab_fast
+	fi
+	check "forward-$pmtu-over" routers_rules ''
+done
+
+# A live connection leaves the workers when a hook comes, and may come back when it goes.
+flow_has() { # REASON
+	lab_records "[x['reason'] for x in r if x['dport'] == $lab_port] == ['$1']" show flows
+}
+
+check pmtu routers_pmtu on
+hold_tcp
+check held wait_for 20 flow_has offloaded
+check held-tbf in_gw tc qdisc replace dev wan root tbf rate 100mbit burst 1mb latency 50ms
+check held-shaped wait_for 10 flow_has netdev-hook
+check held-default in_gw tc qdisc del dev wan root
+check held-again wait_for 30 flow_has offloaded
+check held-clsact in_gw tc qdisc add dev lan clsact
+check held-filtered wait_for 10 flow_has netdev-hook
+release_tcp
+check stop lab_stop
