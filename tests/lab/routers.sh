@@ -109,11 +109,39 @@ routers_both() {
 	check "$1-down" transfer_tcp "$2" down
 }
 
-# routers_stays WORD...: there were connections to the last port, and each stayed with the kernel for
-# one of these reasons.
+routers_masquerade='chain post {
+	type nat hook postrouting priority 100
+	oifname "wan" masquerade
+}'
+
+# routers_dnat PORT: what calls 10.0.9.9 port 1666 gets the server's PORT, and the server sees the gateway.
+routers_dnat() {
+	routers_rules '' "$routers_masquerade
+		chain pre {
+			type nat hook prerouting priority -100
+			ip daddr 10.0.9.9 tcp dport 1666 dnat ip to 10.0.3.2:$1
+		}"
+}
+
+# transfer_dnat BYTES up|down: transfer_tcp to such a port.
+transfer_dnat() {
+	routers_dnat $((lab_port + 1)) || return
+	lab_server=10.0.9.9 lab_call_port=1666 transfer_tcp "$@"
+}
+
+# routers_both_dnat NAME BYTES: the same by routers_dnat.
+routers_both_dnat() {
+	check "$1-dnat-up" transfer_dnat "$2" up
+	check "$1-dnat-down" transfer_dnat "$2" down
+}
+
+# routers_stays NAME REASON...: checks NAME-reason: a connection stays with the kernel, for one of the
+# reasons.
 routers_stays() {
-	lab_records "any(x['dport'] == $lab_port for x in r) and all(x['reason'] in '$*'.split()
-		for x in r if x['dport'] == $lab_port)" show flows
+	hold_tcp
+	check "$1-reason" wait_for 20 lab_records "[x['reason'] in '${*:2}'.split() for x in r
+		if x['dport'] == $lab_port] == [True]" show flows
+	release_tcp
 }
 
 # routers_punted WORD: how many packets the workers gave to the kernel for that reason.
