@@ -8,7 +8,6 @@ lab_init
 . "$(dirname "$0")/../lab/routers.sh"
 # To see one run again: its seed is in the log.
 : "${LAB_SEED:=$((RANDOM * 32768 + RANDOM))}"
-v6_fast=no # 'yes': the workers forward IPv6
 
 check start routers_start || exit
 check ping6 in_cl ping -q -c 2 -i 0.2 -W 15 fd00:3::2
@@ -18,7 +17,7 @@ lab_server=fd00:3::2
 check rules-v6 routers_rules ''
 lab_mark
 routers_both v6 3000000
-[ "$v6_fast" = no ] || check v6-fast lab_fast
+check v6-fast lab_fast
 check v6-learnt eval 'ip -n "$CL" route get fd00:3::2 | grep -q "mtu $mtu_middle"'
 
 echo "LAB_SEED=$LAB_SEED" >&2

@@ -84,6 +84,8 @@ for kind in ipip gre; do
 	check "passing-$kind" passing "$kind"
 	routers_both "passing-$kind" "$bytes"
 	check "passing-$kind-outer" conntrack_has "src=10.0.1.2 dst=10.0.2.2"
+	[ "$kind" = ipip ] || check "passing-$kind-offloaded" wait_for 20 lab_records \
+		"any(x['proto'] == 'gre' and x['original']['packets'] > 100 for x in r)" show flows
 	check "passing-$kind-end" passing_end
 done
 
@@ -106,8 +108,8 @@ check bridge-rules routers_rules '' "$masquerade"
 check bridge bridge
 check bridge-ping in_cl ping -q -c 2 -i 0.2 -W 15 10.0.3.2
 routers_both bridge "$bytes"
-routers_stays bridge not-a-port enslaved
+routers_stays bridge bridge
 check bridge-vlan bridge_vlan
 routers_both bridge-vlan "$bytes"
-routers_stays bridge-vlan not-a-port enslaved
+routers_stays bridge-vlan bridge
 check stop lab_stop
