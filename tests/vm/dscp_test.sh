@@ -81,9 +81,6 @@ check rules routers_rules '' || exit
 for pmtu in on off; do
 	check "pmtu-$pmtu" routers_pmtu "$pmtu"
 
-	carry "none-$pmtu"
-	check "none-$pmtu-marked" none_marked
-
 	check "ingress-$pmtu-chain" hook ingress lan
 	hooked "ingress-$pmtu"
 	check "ingress-$pmtu-unhook" unhook
@@ -103,6 +100,8 @@ carry forward
 check forward-some-marked some_marked
 check forward-fast lab_fast
 check forward-over routers_rules ''
+carry none
+check none-marked none_marked
 
 # A live connection leaves the workers when a hook comes, and may come back when it goes.
 flow_has() { # REASON
