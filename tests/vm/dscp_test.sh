@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# limit: 400
+# limit: 900
 # DSCP set on the way. What hooks into a twin sees every packet in the kernel's own flowtable, so the
 # flows of that twin are left to the kernel and every packet is marked; what the forward chain sets,
 # packets past the kernel do not have, as in the kernel's own flowtable.

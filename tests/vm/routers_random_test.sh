@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# limit: 400
+# limit: 900
 # As routers_test.sh, by IPv6, and then with MTUs and sizes by chance.
 export LAB_IPV6=1
 . "$(dirname "$0")/../lab/lib.sh"

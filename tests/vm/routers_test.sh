@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# limit: 400
+# limit: 900
 # Links of different MTUs between client and server: what has to be fragmented or asked to be smaller
 # goes through the kernel, the rest past it, and every file arrives as it was sent; without and with
 # path MTU discovery, and with NAT.
 . "$(dirname "$0")/../lab/lib.sh"
 lab_init
 . "$(dirname "$0")/../lab/routers.sh"
-bytes=3000000
+bytes=2000000
 
 # mixed NAME COMMAND...: some of its packets were too long for the workers, some were not.
 mixed() {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# limit: 400
+# limit: 900
 # What the workers leave to the kernel: connections into a tunnel that begins at the gateway, over
 # 'wan' or a VLAN upon it, and those of a bridge upon 'lan', untagged and tagged. And tunnels that
 # only pass by. Files arrive as they were sent everywhere.
