@@ -55,8 +55,10 @@ static int end_section(struct parse *p)
 				"[%s %s] without '%s', expected '%s = %s'", p->section->name,
 				p->name, key->name, key->name, key->expected);
 	}
-	if (p->section == &conf_sections[CONF_PORT])
+	if (p->section == &conf_sections[CONF_PORT]) {
 		((struct dp_port_conf *)p->object)->device_line = line_of(p, "device");
+		((struct dp_port_conf *)p->object)->twin_line = line_of(p, "twin");
+	}
 	if (p->section == &conf_sections[CONF_FLOWTABLE])
 		p->devices_line[p->conf->n_flowtables - 1] = line_of(p, "devices");
 	return 0;

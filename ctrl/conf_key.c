@@ -8,7 +8,7 @@
 #include "conf.h"
 
 static const char *const yes_no[] = {"no", "yes", NULL};
-static const char *const twins[] = {"auto", "tap", NULL}; // enum dp_twin
+static const char *const twins[] = {"auto", "tap", "virtio-user", NULL}; // enum dp_twin
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 #define GLOBAL(field) .offset = offsetof(struct conf, field)

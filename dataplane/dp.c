@@ -102,12 +102,15 @@ static void say_ports(void (*say)(const char *fmt, ...))
 {
 	for (unsigned int i = 0; i < dp.ports.n; i++) {
 		const struct port *port = &dp.ports.port[i];
+		const struct twin *twin = &port->twin;
+		const bool why = twin->why[0] != '\0';
 
 		say("port %s: %s (%s), MAC " RTE_ETHER_ADDR_PRT_FMT
-		    ", MTU %u, %u receive queues; twin tap %s%s",
+		    ", MTU %u, %u receive queues; twin %s%s%s%s%s",
 			port->conf->name, port->conf->device, port->driver,
 			RTE_ETHER_ADDR_BYTES(&port->mac), port->mtu, port->rx_queues,
-			port->conf->name, port->conf->persist ? ", stays at exit" : "");
+			twin_word(twin->kind), why ? " (" : "", twin->why, why ? ")" : "",
+			port->conf->persist ? ", stays at exit" : "");
 	}
 	for (unsigned int i = 0; i < dp.n_workers; i++)
 		say("worker %u: lcore %u, %u receive queues", i, dp.workers[i].lcore,

@@ -30,7 +30,7 @@ int dp_port_info(unsigned int i, struct dp_port_info *info)
 	snprintf(info->name, sizeof(info->name), "%s", port->conf->name);
 	snprintf(info->device, sizeof(info->device), "%s", port->conf->device);
 	snprintf(info->driver, sizeof(info->driver), "%s", port->driver);
-	snprintf(info->twin_driver, sizeof(info->twin_driver), "tap");
+	snprintf(info->twin_driver, sizeof(info->twin_driver), "%s", twin_word(port->twin.kind));
 	memcpy(info->mac, &port->mac, sizeof(info->mac));
 	if (rte_eth_link_get_nowait(port->wire, &link) == 0) {
 		info->link_up = link.link_status == RTE_ETH_LINK_UP;

@@ -15,6 +15,7 @@
 enum dp_twin {
 	DP_TWIN_AUTO,
 	DP_TWIN_TAP,
+	DP_TWIN_VIRTIO_USER,
 };
 
 // One [port NAME] of config.ini. 'line' is where it stands, for messages.
@@ -30,6 +31,7 @@ struct dp_port_conf {
 	uint16_t rx_queues; // 0: one for each worker, as far as the device has them
 	unsigned int line;
 	unsigned int device_line;
+	unsigned int twin_line; // 0: not given
 };
 
 struct dp_conf {

@@ -97,6 +97,19 @@ static int port_probe(struct port *port, const struct dp_conf *conf, char *err, 
 	return 0;
 }
 
+static int check_twin(
+	const struct dp_port_conf *pc, const struct dp_conf *conf, char *err, size_t size)
+{
+	char why[64];
+
+	if (twin_possible(pc->twin, why, sizeof(why)))
+		return 0;
+	return fail(conf, pc->twin_line, err, size,
+		"twin = %s is not possible (%s), expected a kernel with the module vhost_net, or "
+		"'tap' or 'auto'",
+		twin_word(pc->twin), why);
+}
+
 int ports_probe(struct ports *ports, const struct dp_conf *conf, char *err, size_t size)
 {
 	for (unsigned int i = 0; i < conf->n_ports; i++) {
@@ -107,7 +120,8 @@ int ports_probe(struct ports *ports, const struct dp_conf *conf, char *err, size
 			.iface = iface_of_group((uint16_t)i),
 		};
 		ports->n = i + 1; // ports_stop() closes what is open of it
-		if (port_probe(port, conf, err, size) < 0)
+		if (check_twin(port->conf, conf, err, size) < 0
+			|| port_probe(port, conf, err, size) < 0)
 			return -1;
 		for (unsigned int other = 0; other < i; other++)
 			if (ports->port[other].wire == port->wire)
@@ -140,7 +154,7 @@ static int pool_create(struct ports *ports, const struct dp_conf *conf, unsigned
 
 		mtu = RTE_MAX(mtu, ports->port[i].mtu);
 		// wire and twin, each with receive and transmit queues
-		n += 2 * workers * (pc->rx_desc + pc->tx_desc) + DRIVER_HELD;
+		n += workers * (pc->rx_desc + pc->tx_desc + 2 * TWIN_RING) + DRIVER_HELD;
 	}
 	mtu = RTE_MIN(mtu, (unsigned int)MAX_MTU);
 	ports->data_room = (uint16_t)(mtu + FRAME_EXTRA + RTE_PKTMBUF_HEADROOM);
@@ -226,6 +240,7 @@ static int twin_start(
 {
 	const struct twin_conf conf = {
 		.name = port->conf->name,
+		.kind = port->conf->twin,
 		.mac = &port->mac,
 		.mtu = port->mtu,
 		.queues = workers,

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,7 +16,30 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 
-enum { MAX_SEGMENTS = 16 };
+#include "twin_kind.h"
+
+const char *twin_word(enum dp_twin kind)
+{
+	static const char *const words[] = {
+		[DP_TWIN_AUTO] = "auto",
+		[DP_TWIN_TAP] = "tap",
+		[DP_TWIN_VIRTIO_USER] = "virtio-user",
+	};
+
+	return words[kind];
+}
+
+bool twin_possible(enum dp_twin kind, char *why, size_t why_size)
+{
+	why[0] = '\0';
+	if (kind != DP_TWIN_VIRTIO_USER || twin_virtio_possible())
+		return true;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		snprintf(why, why_size, "no /dev/vhost-net");
+	else
+		snprintf(why, why_size, "/dev/vhost-net: %s", strerror(errno));
+	return false;
+}
 
 static int netdev_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
 {
@@ -57,6 +79,7 @@ static int twin_lock(const char *name)
 	return -1;
 }
 
+// The first queue makes the device, or takes it over with the flags given here.
 static int open_queue(struct twin *t)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
@@ -65,6 +88,8 @@ static int open_queue(struct twin *t)
 
 	if (fd < 0)
 		return -1;
+	if (t->kind == DP_TWIN_VIRTIO_USER)
+		ifr.ifr_flags |= IFF_VNET_HDR | IFF_NAPI; // NAPI: the kernel merges (GRO)
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", t->name);
 	if (ioctl(fd, TUNSETIFF, &ifr) == 0) {
 		t->fd[t->n_queues++] = fd;
@@ -98,12 +123,59 @@ static int set_up(const struct twin *t, const struct twin_conf *conf)
 	return ioctl(t->fd[0], TUNSETPERSIST, conf->persist ? 1ul : 0ul);
 }
 
+static void close_queues(struct twin *t)
+{
+	for (unsigned int q = 0; q < t->n_queues; q++) {
+		twin_virtio_close(t, q);
+		close(t->fd[q]);
+		rte_pktmbuf_free(t->spare[q]);
+		t->spare[q] = NULL;
+	}
+	t->n_queues = 0;
+}
+
+// A device that was of the other kind may offer, and have sent already, what a tap cannot take.
+static int whole_frames_only(const struct twin *t)
+{
+	uint8_t byte;
+
+	if (ioctl(t->fd[0], TUNSETOFFLOAD, 0ul) < 0)
+		return -1;
+	for (unsigned int q = 0; q < t->n_queues && !t->created; q++)
+		while (read(t->fd[q], &byte, sizeof(byte)) > 0)
+			;
+	return 0;
+}
+
+static int open_queues(struct twin *t, unsigned int n)
+{
+	const bool virtio = t->kind == DP_TWIN_VIRTIO_USER;
+
+	for (unsigned int q = 0; q < n; q++)
+		if (open_queue(t) < 0 || (virtio && twin_virtio_open(t, q) < 0))
+			return -1;
+	return virtio ? 0 : whole_frames_only(t);
+}
+
+static int open_kind(struct twin *t, const struct twin_conf *conf)
+{
+	t->kind = conf->kind;
+	if (conf->kind != DP_TWIN_AUTO)
+		return open_queues(t, conf->queues);
+	t->kind = DP_TWIN_VIRTIO_USER;
+	if (twin_possible(t->kind, t->why, sizeof(t->why))) {
+		if (open_queues(t, conf->queues) == 0)
+			return 0;
+		snprintf(t->why, sizeof(t->why), "vhost-net: %s", strerror(errno));
+		close_queues(t);
+	}
+	t->kind = DP_TWIN_TAP;
+	return open_queues(t, conf->queues);
+}
+
 static int open_all(struct twin *t, const struct twin_conf *conf)
 {
-	for (unsigned int q = 0; q < conf->queues; q++)
-		if (open_queue(t) < 0)
-			return -1;
-	return set_up(t, conf);
+	return open_kind(t, conf) < 0 ? -1 : set_up(t, conf);
 }
 
 int twin_open(struct twin *t, const struct twin_conf *conf, char *err, size_t size)
@@ -132,10 +204,9 @@ int twin_open(struct twin *t, const struct twin_conf *conf, char *err, size_t si
 			t->name);
 	else
 		snprintf(err, size,
-			"cannot make tap \"%s\" with %u queues and MTU %u: %s (it needs "
-			"/dev/net/tun "
-			"and CAP_NET_ADMIN)",
-			t->name, conf->queues, conf->mtu, strerror(errno));
+			"cannot make twin \"%s\" (%s) with %u queues and MTU %u: %s (it needs "
+			"/dev/net/tun and CAP_NET_ADMIN)",
+			t->name, twin_word(t->kind), conf->queues, conf->mtu, strerror(errno));
 	twin_close(t, !t->created);
 	return -1;
 }
@@ -146,61 +217,19 @@ void twin_close(struct twin *t, bool keep)
 		return;
 	if (!keep && t->n_queues > 0)
 		ioctl(t->fd[0], TUNSETPERSIST, 0ul);
-	for (unsigned int q = 0; q < t->n_queues; q++) {
-		close(t->fd[q]);
-		rte_pktmbuf_free(t->spare[q]);
-	}
+	close_queues(t);
 	close(t->lock);
 	*t = (struct twin){.n_queues = 0};
 }
 
-// NULL when there is none, or no memory for it: then it waits in the kernel.
-static struct rte_mbuf *read_frame(struct twin *t, unsigned int queue)
-{
-	struct rte_mbuf *m = t->spare[queue];
-	ssize_t n;
-
-	if (m == NULL)
-		m = t->spare[queue] = rte_pktmbuf_alloc(t->pool);
-	if (m == NULL)
-		return NULL;
-	n = read(t->fd[queue], rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
-	if (n <= 0)
-		return NULL;
-	m->data_len = (uint16_t)n;
-	m->pkt_len = (uint32_t)n;
-	t->spare[queue] = NULL;
-	return m;
-}
-
 unsigned int twin_rx(struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
 {
-	unsigned int got = 0;
-
-	while (got < n && (frames[got] = read_frame(t, queue)) != NULL)
-		got++;
-	return got;
-}
-
-static bool write_frame(int fd, const struct rte_mbuf *m)
-{
-	struct iovec iov[MAX_SEGMENTS];
-	int n = 0;
-
-	for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
-		if (n == MAX_SEGMENTS)
-			return false;
-		iov[n++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
-	}
-	return writev(fd, iov, n) == (ssize_t)m->pkt_len;
+	return t->kind == DP_TWIN_VIRTIO_USER ? twin_virtio_rx(t, queue, frames, n)
+					      : twin_tap_rx(t, queue, frames, n);
 }
 
 unsigned int twin_tx(struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
 {
-	unsigned int taken = 0;
-
-	for (unsigned int i = 0; i < n; i++)
-		taken += write_frame(t->fd[queue], frames[i]);
-	rte_pktmbuf_free_bulk(frames, n);
-	return taken;
+	return t->kind == DP_TWIN_VIRTIO_USER ? twin_virtio_tx(t, queue, frames, n)
+					      : twin_tap_tx(t, queue, frames, n);
 }

@@ -75,6 +75,19 @@ in_gw ip tuntap add dev lan mode tap
 refuses tap-taken 3 "free name" after-dpdk <<<"$good"
 ip -n "$GW" link del lan
 
+has_vhost() { # opening a device node that has no driver fails
+	[ -c /dev/vhost-net ] && (: </dev/vhost-net) 2>/dev/null
+}
+
+# a kind of twin that the kernel does not have
+refuses twin 5 "auto, tap or virtio-user" <<<"$good"$'\ntwin = veth'
+if has_vhost; then
+	skip no-vhost 'the kernel has vhost-net'
+else
+	refuses no-vhost 6 "virtio-user is not possible \\(no /dev/vhost-net\\)" after-dpdk \
+		<<<"$good"$'\nmtu = 1500\ntwin = virtio-user'
+fi
+
 # options
 echo "$good" >"$LAB_CONFIG"
 for option in --help --version; do
@@ -96,6 +109,11 @@ check option-check-config-bad daemon 2 -- --check-config --config "$LAB_DIR/bad.
 # a second daemon for the same twins
 lab_config
 check first lab_start || exit
+if has_vhost; then
+	check first-twin grep -q '; twin virtio-user, stays' "$LAB_LOG"
+else
+	check first-twin grep -q '; twin tap (no /dev/vhost-net), stays' "$LAB_LOG"
+fi
 sed "s/ctl.sock/second.sock/" "$LAB_CONFIG" >"$LAB_DIR/second.ini"
 index=$(in_gw cat /sys/class/net/lan/ifindex)
 check second daemon 2 "${OWN[@]}" --no-shconf --file-prefix="$LAB_PREFIX-2" -- --config "$LAB_DIR/second.ini"

@@ -101,7 +101,7 @@ int dp_port_info(unsigned int port, struct dp_port_info *info)
 		{.name = "lan",
 			.device = "net_tap0",
 			.driver = "net_tap",
-			.twin_driver = "net_virtio_user",
+			.twin_driver = "virtio-user",
 			.mac = {2, 0, 0, 0, 0, 0xaa},
 			.mtu = 1500,
 			.rx_queues = 2,

@@ -217,7 +217,7 @@ static void show_ports(void **state)
 	assert_int_equal(json_array_size(records), 2);
 	expect(json_array_get(records, 0),
 		"{'name': 'lan', 'device': 'net_tap0', 'driver': 'net_tap',"
-		"'twin_driver': 'net_virtio_user', 'mac': '02:00:00:00:00:aa', 'mtu_bytes': 1500,"
+		"'twin_driver': 'virtio-user', 'mac': '02:00:00:00:00:aa', 'mtu_bytes': 1500,"
 		"'link': 'up', 'link_mbps': 10000, 'rx_queues': 2, 'tx_queues': 3, 'rx_packets': 1,"
 		"'rx_bytes': 2, 'rx_missed': 3, 'rx_errors': 4, 'rx_nombuf': 5, 'tx_packets': 6,"
 		"'tx_bytes': 7, 'tx_errors': 8, 'offloaded_packets': 9, 'offloaded_bytes': 10,"

@@ -76,7 +76,7 @@ static void all_values(void **state)
 				  "[port lan]\n"
 				  "\n"
 				  "device = net_tap0,iface=x\n"
-				  "twin = tap\n"
+				  "twin = virtio-user\n"
 				  "persist = no\n"
 				  "promiscuous = no\n"
 				  "mtu = 9710\n"
@@ -98,7 +98,10 @@ static void all_values(void **state)
 	assert_int_equal(conf.udp_idle_s, 1);
 	assert_int_equal(conf.dp.n_ports, 2);
 	assert_string_equal(conf.dp.port[0].device, "net_tap0,iface=x");
-	assert_int_equal(conf.dp.port[0].twin, DP_TWIN_TAP);
+	assert_int_equal(conf.dp.port[0].twin, DP_TWIN_VIRTIO_USER);
+	assert_int_equal(conf.dp.port[0].twin_line, 17);
+	assert_int_equal(conf.dp.port[1].twin_line, 0);
+	assert_int_equal(conf.dp.port[1].twin, DP_TWIN_AUTO);
 	assert_false(conf.dp.port[0].persist);
 	assert_false(conf.dp.port[0].promiscuous);
 	assert_int_equal(conf.dp.port[0].mtu, 9710);
@@ -207,7 +210,7 @@ static const struct bad bad[] = {
 		"c:2: log-level = 'Info', expected error, warning, notice, info or debug"},
 	{"[global]\nsocket = ctl.sock\n",
 		"c:2: socket = 'ctl.sock', expected an absolute path of at most 107 bytes"},
-	{PORT "twin = veth\n", "c:3: twin = 'veth', expected auto or tap"},
+	{PORT "twin = veth\n", "c:3: twin = 'veth', expected auto, tap or virtio-user"},
 	{PORT "persist = true\n", "c:3: persist = 'true', expected no or yes"},
 	{PORT "promiscuous = 1\n", "c:3: promiscuous = '1', expected no or yes"},
 	{PORT "mtu = 67\n", "c:3: mtu = '67', expected 0 or a number from 68 to 9710"},
@@ -428,6 +431,7 @@ static void reference_has_the_defaults(void **state)
 	assert_int_equal(ref.dp.n_ports, 2);
 	ref.dp.port[0].line = conf.dp.port[0].line;
 	ref.dp.port[0].device_line = conf.dp.port[0].device_line;
+	ref.dp.port[0].twin_line = conf.dp.port[0].twin_line;
 	assert_memory_equal(&ref.dp.port[0], &conf.dp.port[0], sizeof(ref.dp.port[0]));
 	assert_int_equal(ref.n_flowtables, 0);
 	conf_fini(&ref);
