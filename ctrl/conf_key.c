@@ -30,7 +30,7 @@ const struct conf_section conf_sections[CONF_N_SECTIONS] = {
 		{"tcp-idle-s", "0", .type = CONF_U32, .max = 32768, GLOBAL(tcp_idle_s)},
 		{"udp-idle-s", "0", .type = CONF_U32, .max = 32768, GLOBAL(udp_idle_s)},
 	}},
-	[CONF_PORT] = {.name = "port", .named = true, .n_keys = 8, .keys = {
+	[CONF_PORT] = {.name = "port", .named = true, .n_keys = 11, .keys = {
 		{"device", NULL, "a DPDK device of at most 511 bytes, such as 0000:03:00.0",
 			.type = CONF_TEXT, .max = 511, PORT(device)},
 		{"twin", "auto", .type = CONF_WORD, .words = twins, PORT(twin)},
@@ -40,6 +40,12 @@ const struct conf_section conf_sections[CONF_N_SECTIONS] = {
 		{"rx-desc", "512", .type = CONF_U16, .min = 64, .max = 32768, PORT(rx_desc)},
 		{"tx-desc", "512", .type = CONF_U16, .min = 64, .max = 32768, PORT(tx_desc)},
 		{"rx-queues", "0", .type = CONF_U16, .max = 64, PORT(rx_queues)},
+		{"punt-control-pps", "20000", .type = CONF_U32, .min = 100, .max = 10000000,
+			.zero = true, PORT(punt_pps[DP_PUNT_CONTROL])},
+		{"punt-new-pps", "200000", .type = CONF_U32, .min = 100, .max = 10000000,
+			.zero = true, PORT(punt_pps[DP_PUNT_NEW])},
+		{"punt-rest-pps", "0", .type = CONF_U32, .min = 100, .max = 10000000,
+			.zero = true, PORT(punt_pps[DP_PUNT_REST])},
 	}},
 	[CONF_FLOWTABLE] = {.name = "flowtable", .named = true, .n_keys = 2, .keys = {
 		{"devices", NULL, "names of [port] sections, such as 'lan, wan'",

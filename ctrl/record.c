@@ -23,6 +23,12 @@ enum { NS_PER_S = 1000000000 };
 	X(tx_dropped)        \
 	X(twin_dropped)
 
+// By class of punted packets: the end of the members' names, and the index.
+#define PUNT_CLASSES(X)             \
+	X(control, DP_PUNT_CONTROL) \
+	X(new, DP_PUNT_NEW)         \
+	X(rest, DP_PUNT_REST)
+
 #define MIRROR_STATS(X) \
 	X(connections)  \
 	X(offered)      \
@@ -251,6 +257,11 @@ static void put_port_stats(json_t *o, const struct dp_port_stats *stats)
 #define X(field) put(o, #field, stats->field);
 	PORT_STATS(X)
 #undef X
+#define X(word, class)                                  \
+	put(o, "punted_" #word, stats->punted[class]); \
+	put(o, "limited_" #word, stats->limited[class]);
+	PUNT_CLASSES(X)
+#undef X
 }
 
 json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats)
@@ -361,6 +372,10 @@ static void sum_ports(struct dp_port_stats *sum)
 #define X(field) sum->field += stats.field;
 		PORT_STATS(X)
 #undef X
+		for (int c = 0; c < DP_N_PUNT_CLASSES; c++) {
+			sum->punted[c] += stats.punted[c];
+			sum->limited[c] += stats.limited[c];
+		}
 	}
 }
 

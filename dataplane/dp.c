@@ -31,6 +31,10 @@ static void worker_init(
 		.twin_cycles = dp.tick_cycles / 1000000 * TWIN_LOOK_US,
 		.until_housekeep = WORKER_HOUSEKEEP,
 	};
+	for (unsigned int p = 0; p < conf->n_ports; p++)
+		for (unsigned int c = 0; c < DP_N_PUNT_CLASSES; c++)
+			punt_bucket_init(&w->bucket[p][c], conf->port[p].punt_pps[c], dp.n_workers,
+				dp.tick_cycles);
 }
 
 // Queues are dealt round; the first of each port goes to another worker.

@@ -45,6 +45,10 @@ static void add_worker_port(const struct worker_port *count, struct dp_port_stat
 	stats->offloaded_packets += count->offloaded_packets;
 	stats->offloaded_bytes += count->offloaded_bytes;
 	stats->punted_packets += count->punted_packets;
+	for (unsigned int c = 0; c < DP_N_PUNT_CLASSES; c++) {
+		stats->punted[c] += count->punted[c];
+		stats->limited[c] += count->limited[c];
+	}
 	stats->injected_packets += count->injected_packets;
 	stats->tx_dropped += count->tx_dropped;
 	stats->twin_dropped += count->twin_dropped;

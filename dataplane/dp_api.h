@@ -18,6 +18,14 @@ enum dp_twin {
 	DP_TWIN_VIRTIO_USER,
 };
 
+// punt.h says what is of which class.
+enum dp_punt_class {
+	DP_PUNT_CONTROL,
+	DP_PUNT_NEW,
+	DP_PUNT_REST,
+	DP_N_PUNT_CLASSES
+};
+
 // One [port NAME] of config.ini. 'line' is where it stands, for messages.
 struct dp_port_conf {
 	char name[NFO_NAME_LEN]; // of the twin, and of the port in every listing
@@ -29,6 +37,7 @@ struct dp_port_conf {
 	uint16_t rx_desc;
 	uint16_t tx_desc;
 	uint16_t rx_queues; // 0: one for each worker, as far as the device has them
+	uint32_t punt_pps[DP_N_PUNT_CLASSES]; // to the twin, of all workers together; 0: no limit
 	unsigned int line;
 	unsigned int device_line;
 	unsigned int twin_line; // 0: not given
@@ -64,6 +73,8 @@ struct dp_port_stats {
 	uint64_t injected_packets;                   // from the twin to the wire
 	uint64_t tx_dropped;                         // the port's transmit queue was full
 	uint64_t twin_dropped; // the twin's queue was full: the kernel did not get them
+	uint64_t punted[DP_N_PUNT_CLASSES];  // of punted_packets
+	uint64_t limited[DP_N_PUNT_CLASSES]; // above the rate of punt_pps: dropped
 };
 
 struct dp_worker_stats {

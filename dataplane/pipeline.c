@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The burst: parse and hash -> compare signatures -> verify keys -> rewrite, each stage over all
 // packets so that the cache misses of one stage overlap.
+#include <rte_cycles.h>
+
 #include "parse.h"
 #include "rewrite.h"
 #include "table_read.h"
@@ -18,11 +20,29 @@ struct burst {
 	uint32_t idx[WORKER_VECTOR];
 };
 
-static inline void punt(struct worker *w, struct rte_mbuf *m, uint16_t port, enum nfo_punt reason)
+// Samples have a rate of their own, and the kernel would forget the flow without them.
+static bool may_pass(struct worker *w, uint16_t port, enum dp_punt_class class, enum nfo_punt reason)
 {
+	struct punt_bucket *bucket = &w->bucket[port][class];
+
+	return bucket->cost == 0 || reason == NFO_P_SAMPLE
+	       || punt_bucket_take(bucket, rte_rdtsc());
+}
+
+static void punt(struct worker *w, struct rte_mbuf *m, uint16_t port, enum nfo_punt reason)
+{
+	const enum dp_punt_class class = punt_classify(m, reason);
+	struct worker_port *count = &w->count[port];
+
+	if (!may_pass(w, port, class, reason)) {
+		count->limited[class]++;
+		rte_pktmbuf_free(m);
+		return;
+	}
 	w->punts[reason]++;
-	w->count[port].punted_packets++;
-	worker_put(&w->to_twin[port], m);
+	count->punted_packets++;
+	count->punted[class]++;
+	worker_put(class == DP_PUNT_CONTROL ? &w->to_twin_first[port] : &w->to_twin[port], m);
 }
 
 static inline void stage_parse(struct worker *w, struct burst *b, struct rte_mbuf **packets,

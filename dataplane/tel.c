@@ -39,6 +39,12 @@ static int tel_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "offloaded_packets", s.offloaded_packets);
 	rte_tel_data_add_dict_u64(d, "offloaded_bytes", s.offloaded_bytes);
 	rte_tel_data_add_dict_u64(d, "punted_packets", s.punted_packets);
+	rte_tel_data_add_dict_u64(d, "punted_control", s.punted[DP_PUNT_CONTROL]);
+	rte_tel_data_add_dict_u64(d, "punted_new", s.punted[DP_PUNT_NEW]);
+	rte_tel_data_add_dict_u64(d, "punted_rest", s.punted[DP_PUNT_REST]);
+	rte_tel_data_add_dict_u64(d, "limited_control", s.limited[DP_PUNT_CONTROL]);
+	rte_tel_data_add_dict_u64(d, "limited_new", s.limited[DP_PUNT_NEW]);
+	rte_tel_data_add_dict_u64(d, "limited_rest", s.limited[DP_PUNT_REST]);
 	rte_tel_data_add_dict_u64(d, "injected_packets", s.injected_packets);
 	rte_tel_data_add_dict_u64(d, "tx_dropped", s.tx_dropped);
 	rte_tel_data_add_dict_u64(d, "twin_dropped", s.twin_dropped);

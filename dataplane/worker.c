@@ -22,10 +22,8 @@ static void tx_flush(struct worker_tx *tx, uint16_t ethdev, unsigned int queue, 
 	tx->n = 0;
 }
 
-static void twin_flush(struct worker *w, unsigned int port)
+static void twin_flush(struct worker *w, unsigned int port, struct worker_tx *tx)
 {
-	struct worker_tx *tx = &w->to_twin[port];
-
 	w->count[port].twin_dropped +=
 		tx->n - twin_tx(&w->ports->port[port].twin, w->id, tx->packets, tx->n);
 	tx->n = 0;
@@ -37,8 +35,11 @@ static void flush_all(struct worker *w)
 		if (w->to_wire[i].n != 0)
 			tx_flush(&w->to_wire[i], w->ports->port[i].wire, w->id,
 				&w->count[i].tx_dropped);
+		// the twin's queue may have no room for all
+		if (w->to_twin_first[i].n != 0)
+			twin_flush(w, i, &w->to_twin_first[i]);
 		if (w->to_twin[i].n != 0)
-			twin_flush(w, i);
+			twin_flush(w, i, &w->to_twin[i]);
 	}
 }
 

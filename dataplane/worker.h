@@ -9,6 +9,7 @@
 
 #include "dp_api.h"
 #include "port.h"
+#include "punt.h"
 #include "table.h"
 
 enum {
@@ -34,6 +35,7 @@ struct worker_port {
 	uint64_t offloaded_packets, offloaded_bytes;
 	uint64_t punted_packets, injected_packets;
 	uint64_t tx_dropped, twin_dropped;
+	uint64_t punted[DP_N_PUNT_CLASSES], limited[DP_N_PUNT_CLASSES];
 };
 
 struct worker {
@@ -61,6 +63,8 @@ struct worker {
 	uint64_t twin_due; // TSC of the next look
 	struct worker_tx to_wire[NFO_MAX_PORTS];
 	struct worker_tx to_twin[NFO_MAX_PORTS];
+	struct worker_tx to_twin_first[NFO_MAX_PORTS]; // control packets
+	struct punt_bucket bucket[NFO_MAX_PORTS][DP_N_PUNT_CLASSES];
 } __rte_cache_aligned;
 
 // One round over all queues. Returns the number of packets handled.

@@ -158,10 +158,30 @@ static void queues(const json_t *record, const char *key, char *text, size_t siz
 		number(record, "rx_queues"), number(record, "tx_queues"));
 }
 
+// What the class's rate had no room for stands behind a minus.
+static void classes(const json_t *record, const char *key, char *text, size_t size)
+{
+	static const char *const words[] = {"control", "new", "rest"};
+	char passed[32], limited[32];
+	size_t len = 0;
+
+	(void)key;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && len < size; i++) {
+		snprintf(passed, sizeof(passed), "punted_%s", words[i]);
+		snprintf(limited, sizeof(limited), "limited_%s", words[i]);
+		len += (size_t)snprintf(text + len, size - len, "%s%" JSON_INTEGER_FORMAT,
+			i != 0 ? "/" : "", number(record, passed));
+		if (number(record, limited) != 0 && len < size)
+			len += (size_t)snprintf(text + len, size - len, "-%" JSON_INTEGER_FORMAT,
+				number(record, limited));
+	}
+}
+
 static void dropped(const json_t *record, const char *key, char *text, size_t size)
 {
 	static const char *const keys[] = {
-		"rx_missed", "rx_errors", "rx_nombuf", "tx_errors", "tx_dropped", "twin_dropped"};
+		"rx_missed", "rx_errors", "rx_nombuf", "tx_errors", "tx_dropped", "twin_dropped",
+		"limited_control", "limited_new", "limited_rest"};
 	json_int_t sum = 0;
 
 	(void)key;
@@ -225,6 +245,7 @@ static const struct column port_columns[] = {
 	{"RX", "rx_packets", member, 0, true},
 	{"OFFLOADED", "offloaded_packets", member, 0, true},
 	{"PUNTED", "punted_packets", member, 0, true},
+	{"CONTROL/NEW/REST", NULL, classes, 0, true},
 	{"INJECTED", "injected_packets", member, 0, true},
 	{"TX", "tx_packets", member, 0, true},
 	{"DROPPED", NULL, dropped, 0, true},

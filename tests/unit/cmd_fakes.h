@@ -122,7 +122,8 @@ int dp_port_stats(unsigned int port, struct dp_port_stats *stats)
 	if (port >= 2)
 		return -EINVAL;
 	*stats = (struct dp_port_stats){
-		1, 2, 3, 4, 5, 6, 7, 8, offloaded_packets, 10, offloaded_packets / 3, 12, 13, 14};
+		1, 2, 3, 4, 5, 6, 7, 8, offloaded_packets, 10, offloaded_packets / 3, 12, 13, 14,
+		{15, 16, 17}, {18, 19, 20}};
 	return 0;
 }
 

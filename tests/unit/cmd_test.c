@@ -222,7 +222,8 @@ static void show_ports(void **state)
 		"'rx_bytes': 2, 'rx_missed': 3, 'rx_errors': 4, 'rx_nombuf': 5, 'tx_packets': 6,"
 		"'tx_bytes': 7, 'tx_errors': 8, 'offloaded_packets': 9, 'offloaded_bytes': 10,"
 		"'punted_packets': 3, 'injected_packets': 12, 'tx_dropped': 13,"
-		"'twin_dropped': 14}");
+		"'twin_dropped': 14, 'punted_control': 15, 'punted_new': 16, 'punted_rest': 17,"
+		"'limited_control': 18, 'limited_new': 19, 'limited_rest': 20}");
 	expect_member(json_array_get(records, 1), "name", "['wan']");
 	expect_member(json_array_get(records, 1), "link", "['down']");
 	json_decref(records);
@@ -256,6 +257,8 @@ static void show_stats(void **state)
 	assert_int_equal(json_array_size(records), 1);
 	expect_member(record, "offloaded_share", "[0.75]"); // 18 of 24
 	expect_member(json_object_get(record, "ports"), "twin_dropped", "[28]");
+	expect_member(json_object_get(record, "ports"), "punted_new", "[32]");
+	expect_member(json_object_get(record, "ports"), "limited_rest", "[40]");
 	expect_member(json_object_get(record, "punts"), "miss", "[21]");
 	expect_member(record, "table",
 		"[{'capacity': 131072, 'used': 2, 'retired': 3, 'overflow_buckets': 4}]");

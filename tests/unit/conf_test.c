@@ -83,6 +83,9 @@ static void all_values(void **state)
 				  "rx-desc = 64\n"
 				  "tx-desc = 32768\n"
 				  "rx-queues = 64\n"
+				  "punt-control-pps = 100\n"
+				  "punt-new-pps = 0\n"
+				  "punt-rest-pps = 10000000\n"
 				  "[port wan]\n"
 				  "device = 0000:03:00.0";
 
@@ -102,6 +105,12 @@ static void all_values(void **state)
 	assert_int_equal(conf.dp.port[0].twin_line, 17);
 	assert_int_equal(conf.dp.port[1].twin_line, 0);
 	assert_int_equal(conf.dp.port[1].twin, DP_TWIN_AUTO);
+	assert_int_equal(conf.dp.port[0].punt_pps[DP_PUNT_CONTROL], 100);
+	assert_int_equal(conf.dp.port[0].punt_pps[DP_PUNT_NEW], 0);
+	assert_int_equal(conf.dp.port[0].punt_pps[DP_PUNT_REST], 10000000);
+	assert_int_equal(conf.dp.port[1].punt_pps[DP_PUNT_CONTROL], 20000);
+	assert_int_equal(conf.dp.port[1].punt_pps[DP_PUNT_NEW], 200000);
+	assert_int_equal(conf.dp.port[1].punt_pps[DP_PUNT_REST], 0);
 	assert_false(conf.dp.port[0].persist);
 	assert_false(conf.dp.port[0].promiscuous);
 	assert_int_equal(conf.dp.port[0].mtu, 9710);
@@ -177,7 +186,8 @@ static const struct bad bad[] = {
 		"c:2: unknown key 'max-connection' in [global], expected 'max-connections'?"},
 	{PORT "rxdesc = 64\n", "c:3: unknown key 'rxdesc' in [port], expected 'rx-desc'?"},
 	{PORT "colour = 64\n", "c:3: unknown key 'colour' in [port], expected one of device, twin, "
-			       "persist, promiscuous, mtu, rx-desc, tx-desc, rx-queues"},
+			       "persist, promiscuous, mtu, rx-desc, tx-desc, rx-queues, "
+			       "punt-control-pps, punt-new-pps, punt-rest-pps"},
 	{PORT "mtu = 68\nmtu = 68\n",
 		"c:4: 'mtu' again after line 3, expected it once in a section"},
 	// values
@@ -215,6 +225,8 @@ static const struct bad bad[] = {
 	{PORT "promiscuous = 1\n", "c:3: promiscuous = '1', expected no or yes"},
 	{PORT "mtu = 67\n", "c:3: mtu = '67', expected 0 or a number from 68 to 9710"},
 	{PORT "mtu = 65537\n", "c:3: mtu = '65537', expected 0 or a number from 68 to 9710"},
+	{PORT "punt-new-pps = 99\n",
+		"c:3: punt-new-pps = '99', expected 0 or a number from 100 to 10000000"},
 	{PORT "rx-desc = 63\n", "c:3: rx-desc = '63', expected a number from 64 to 32768"},
 	{PORT "tx-desc = 32769\n", "c:3: tx-desc = '32769', expected a number from 64 to 32768"},
 	{PORT "rx-queues = 65\n", "c:3: rx-queues = '65', expected a number from 0 to 64"},

@@ -382,8 +382,60 @@ static void test_mixed_vector(void **state)
 		punted += w->punts[r];
 	assert_int_equal(w->offloaded + punted, WORKER_VECTOR);
 	assert_int_equal(w->to_wire[LAN].n + w->to_wire[WAN].n, w->offloaded);
-	assert_int_equal(w->to_twin[LAN].n + w->to_twin[WAN].n, punted);
+	assert_int_equal(w->to_twin[LAN].n + w->to_twin[WAN].n, punted - 13);
+	assert_int_equal(w->to_twin_first[LAN].n + w->to_twin_first[WAN].n, 13); // ARP
 	assert_int_equal(w->punts[NFO_P_NOT_IP], 13);
+}
+
+static struct rte_mbuf *pooled(struct rte_mempool *pool, const struct packet_spec *spec)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct packet p;
+
+	packet_make(&p, spec);
+	memcpy(rte_pktmbuf_append(m, p.m.data_len), packet_eth(&p), p.m.data_len);
+	return m;
+}
+
+// Above its class's rate a packet is dropped and counted apart; the other classes, and samples,
+// pass.
+static void test_limited(void **state)
+{
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("limited", 31, 0, 0, 2048, 0);
+	struct packet_spec syn = up;
+	struct worker *w = t.worker[0];
+	struct rte_mbuf *m[8];
+	uint16_t port[8] = {0};
+
+	(void)state;
+	assert_non_null(pool);
+	syn.tcp_flags = RTE_TCP_SYN_FLAG;
+	punt_bucket_init(&w->bucket[LAN][DP_PUNT_NEW], 1, 1, UINT64_C(1) << 40);
+	w->bucket[LAN][DP_PUNT_NEW].depth = 0; // one at once
+	w->bucket[LAN][DP_PUNT_REST] = w->bucket[LAN][DP_PUNT_NEW];
+	w->bucket[LAN][DP_PUNT_REST].due = UINT64_MAX / 2; // none
+	for (unsigned int i = 0; i < 8; i++)
+		m[i] = pooled(pool, i == 7 ? &up : &syn);
+	rte_pktmbuf_mtod(m[2], struct rte_ether_hdr *)->ether_type = RTE_BE16(RTE_ETHER_TYPE_ARP);
+	rte_pktmbuf_mtod(m[3], struct rte_ether_hdr *)->ether_type = RTE_BE16(0x88b5);
+	t.table->entries[t.flow[0]].state = FLOW_SAMPLE;
+	pipeline_burst(w, m, port, 8);
+	assert_int_equal(w->count[LAN].punted[DP_PUNT_NEW], 1);
+	assert_int_equal(w->count[LAN].limited[DP_PUNT_NEW], 4);
+	assert_int_equal(w->count[LAN].punted[DP_PUNT_CONTROL], 1);
+	assert_int_equal(w->count[LAN].limited[DP_PUNT_CONTROL], 0);
+	assert_int_equal(w->count[LAN].limited[DP_PUNT_REST], 1);
+	assert_int_equal(w->count[LAN].punted[DP_PUNT_REST], 1); // the sample
+	assert_int_equal(w->count[LAN].punted_packets, 3);
+	assert_int_equal(w->punts[NFO_P_TCP_FLAGS], 1);
+	assert_int_equal(w->punts[NFO_P_SAMPLE], 1);
+	assert_int_equal(w->to_twin_first[LAN].n, 1);
+	assert_ptr_equal(w->to_twin_first[LAN].packets[0], m[2]);
+	assert_int_equal(w->to_twin[LAN].n, 2);
+	assert_ptr_equal(w->to_twin[LAN].packets[0], m[0]);
+	assert_ptr_equal(w->to_twin[LAN].packets[1], m[7]);
+	assert_int_equal(rte_mempool_in_use_count(pool), 3); // what was dropped is free
+	rte_mempool_free(pool);
 }
 
 int main(void)
@@ -402,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fin_within_burst, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_workers_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mixed_vector, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_limited, set_up, tear_down),
 	};
 
 	if (eal_for_test("64") < 0)
