@@ -11,6 +11,8 @@
 #           pairs; 'lan' and 'wan' are the twins it makes
 #   tap     its ports are net_tap devices t-lan and t-wan, patched through to p-lan and p-wan
 #   kernel  no daemon: 'lan' and 'wan' are veth ends themselves. What the kernel alone does
+#   bare    as tap, but the test itself talks on t-NAME, one for each name in LAB_PORTS; no client
+#           and no server
 #
 # A test, in full:
 #   . "$(dirname "$0")/lib.sh"
@@ -33,6 +35,8 @@ lab_root=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 : "${LAB_SLOW:=$([ -e /run/vm/busybox ] && echo 3 || echo 1)}"
 # A version manager's python3 of a developer's machine is slow to start; the system's will do.
 lab_python=$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)
+# Flavour bare may have others.
+LAB_PORTS=(lan wan)
 # EAL arguments of the daemon; a test may change them before lab_start.
 LAB_EAL=(--no-huge -m 256 --no-pci -l 0-1)
 # For config.ini, where the kernel has no flowtables; see the word 'mark' of lab_ruleset.
@@ -185,6 +189,9 @@ lab_topology() {
 	done
 	in_gw sysctl -qw net.ipv4.ip_forward=1
 	case $lab_flavour in
+	bare)
+		return
+		;;
 	veth | tap)
 		lab_pair "$CL" p-lan && lab_pair "$SV" p-wan && lab_guard
 		;;
@@ -241,7 +248,9 @@ lab_guard() {
 		type filter hook ingress devices = { p-lan, p-wan } priority -500
 		policy drop
 	}'
-	if [ "$lab_flavour" = tap ] && ip -n "$GW" link show t-wan >/dev/null 2>&1; then
+	if [ "$lab_flavour" = bare ]; then
+		chains=${chains/p-lan, p-wan/$(printf 't-%s, ' "${LAB_PORTS[@]}")}
+	elif [ "$lab_flavour" = tap ] && ip -n "$GW" link show t-wan >/dev/null 2>&1; then
 		chains=$(for name in lan wan; do
 			lab_patch_chain "p-$name" "t-$name"
 			lab_patch_chain "t-$name" "p-$name"
@@ -271,10 +280,10 @@ lab_addresses() {
 		ip -n "$GW" link set wan up
 }
 
-# Flavour tap: connects the devices that the daemon has made.
+# Flavours tap and bare: connects the devices that the daemon has made.
 lab_plug() {
 	local name
-	for name in t-lan t-wan; do
+	for name in "${LAB_PORTS[@]/#/t-}"; do
 		wait_for 5 ip -n "$GW" link show "$name" || return
 		lab_no_offloads "$GW" "$name"
 		LAB_IPV6=0 lab_ipv6_off "$GW" "$name"
@@ -399,8 +408,8 @@ lab_start() {
 		lab_log_tail
 		return 1
 	done
-	[ "$lab_flavour" != tap ] || lab_plug || return
-	lab_addresses
+	[[ $lab_flavour != tap && $lab_flavour != bare ]] || lab_plug || return
+	[ "$lab_flavour" = bare ] || lab_addresses
 }
 
 # lab_stop: SIGTERM. Returns the daemon's exit code, or 1 when it had to be killed.
