@@ -69,28 +69,32 @@ static json_t *next_record(struct daemon *d, bool *broken)
 	return NULL;
 }
 
-static bool is_offloaded(const json_t *record, uint16_t low, uint16_t high)
+static bool is_offloaded(const json_t *record)
 {
 	const char *state = json_string_value(json_object_get(record, "state"));
-	const json_int_t port = json_integer_value(json_object_get(record, "sport"));
 
-	return state != NULL && strcmp(state, "offloaded") == 0
-	       && (port == 0 || (port >= low && port <= high));
+	return state != NULL && strcmp(state, "offloaded") == 0;
 }
 
-int daemon_offloaded(struct daemon *d, uint16_t low, uint16_t high)
+int daemon_offloaded(struct daemon *d, const uint16_t *ports, unsigned int n)
 {
 	json_t *record;
 	bool broken;
-	int n = 0;
+	int found = 0;
 
 	if (!ask(d, "show flows"))
 		return -1;
 	while ((record = next_record(d, &broken)) != NULL) {
-		n += is_offloaded(record, low, high);
+		const json_int_t port = json_integer_value(json_object_get(record, "sport"));
+
+		for (unsigned int i = 0; i < n && is_offloaded(record); i++) {
+			found += ports[i] == port;
+			if (ports[i] == port)
+				break;
+		}
 		json_decref(record);
 	}
-	return broken ? -1 : n;
+	return broken ? -1 : found;
 }
 
 int64_t daemon_packets(struct daemon *d)

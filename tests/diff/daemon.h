@@ -11,9 +11,9 @@ struct daemon;
 struct daemon *daemon_connect(const char *path);
 void daemon_close(struct daemon *d);
 
-// How many connections the workers forward whose source port is low to high. A GRE flow has port 0
-// and counts always. -1 when the daemon does not answer.
-int daemon_offloaded(struct daemon *d, uint16_t low, uint16_t high);
+// How many of the source ports belong to a connection that the workers forward; port 0 is any GRE
+// flow's. -1 when the daemon does not answer.
+int daemon_offloaded(struct daemon *d, const uint16_t *ports, unsigned int n);
 
 // Packets forwarded by the workers since the daemon's start, -1 likewise.
 int64_t daemon_packets(struct daemon *d);

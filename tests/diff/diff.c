@@ -15,7 +15,7 @@
 #include "draft.h"
 #include "mask.h"
 
-enum { BATCH = 64, PLAIN_EVERY = 4, CLOSE_EVERY = 8, BAD_BATCHES_MAX = 12 };
+enum { BATCH = 64, PLAIN_EVERY = 4, CLOSE_EVERY = 8, BAD_BATCHES_MAX = 5 };
 
 struct options {
 	const char *socket, *name;
@@ -66,10 +66,14 @@ static void die(const char *what)
 
 static bool all_offloaded(void)
 {
-	return daemon_offloaded(gateway, FLOW_PORT_FIRST, FLOW_PORT_LAST) >= (int)flows.n;
+	uint16_t ports[FLOWS_MAX];
+
+	for (unsigned int i = 0; i < flows.n; i++)
+		ports[i] = flows.f[i].in[ORIGINAL].sport;
+	return daemon_offloaded(gateway, ports, flows.n) >= (int)flows.n;
 }
 
-// Until the workers have them all; those that were closed do not count as such any more.
+// Until the workers have them all.
 static void await_offload(void)
 {
 	const uint64_t end = wire_now_ms() + 15000u * (unsigned int)options.slow;

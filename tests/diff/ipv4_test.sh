@@ -7,53 +7,65 @@
 diff_start "$@"
 
 nets() {
-	net "$1" lan 1 && net "$1" wan 2 && net "$1" wan2 3
+	net lan 1
+	net wan 2
+	net wan2 3
 }
 
 router_plain() {
-	nets "$1" && rules "$1" 'lan, wan'
+	nets
+	rules 'lan, wan'
 }
 
 router_masquerade() {
-	nets "$1" && rules "$1" 'lan, wan' "$(postnat 'oifname "wan" masquerade')"
+	nets
+	rules 'lan, wan' "$(postnat 'oifname "wan" masquerade')"
 }
 
 # To an address that is not the router's own, and to a port that all share.
 router_snat() {
-	nets "$1" && rules "$1" 'lan, wan' "$(postnat 'oifname "wan" meta l4proto { tcp, udp } snat ip to 10.0.2.9:50000')"
+	nets
+	rules 'lan, wan' "$(postnat 'oifname "wan" meta l4proto { tcp, udp } snat ip to 10.0.2.9:50000')"
 }
 
 router_snat_address() {
-	nets "$1" && rules "$1" 'lan, wan' "$(postnat 'oifname "wan" snat ip to 10.0.2.9')"
+	nets
+	rules 'lan, wan' "$(postnat 'oifname "wan" snat ip to 10.0.2.9')"
 }
 
 router_snat_port() {
-	nets "$1" && rules "$1" 'lan, wan' "$(postnat 'ip saddr 10.0.1.2 meta l4proto { tcp, udp } snat ip to 10.0.1.2:50001')"
+	nets
+	rules 'lan, wan' "$(postnat 'ip saddr 10.0.1.2 meta l4proto { tcp, udp } snat ip to 10.0.1.2:50001')"
 }
 
 router_dnat() {
-	nets "$1" && rules "$1" 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 meta l4proto { tcp, udp } dnat ip to 10.0.2.3:8080')"
+	nets
+	rules 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 meta l4proto { tcp, udp } dnat ip to 10.0.2.3:8080')"
 }
 
 router_dnat_address() {
-	nets "$1" && rules "$1" 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 dnat ip to 10.0.2.3')"
+	nets
+	rules 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 dnat ip to 10.0.2.3')"
 }
 
 router_dnat_port() {
-	nets "$1" && rules "$1" 'lan, wan' "$(prenat 'ip daddr 10.0.2.2 meta l4proto { tcp, udp } dnat ip to 10.0.2.2:8081')"
+	nets
+	rules 'lan, wan' "$(prenat 'ip daddr 10.0.2.2 meta l4proto { tcp, udp } dnat ip to 10.0.2.2:8081')"
 }
 
 # Both at once, and a redirect: what goes to one server is taken to another.
 router_both() {
-	nets "$1" && rules "$1" 'lan, wan' "$(prenat 'ip daddr 10.0.2.2 dnat ip to 10.0.2.4')
+	nets
+	rules 'lan, wan' "$(prenat 'ip daddr 10.0.2.2 dnat ip to 10.0.2.4')
 		$(postnat 'oifname "wan" masquerade')"
 }
 
 # Client and server both at lan; the client knows the server by an address of the router's.
 router_hairpin() {
-	nets "$1" && ip -n "$1" addr add 10.0.1.100/32 dev lan &&
-		rules "$1" 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 dnat ip to 10.0.1.3')
-			$(postnat 'ip saddr 10.0.1.0/24 oifname "lan" masquerade')"
+	nets
+	ip_do addr add 10.0.1.100/32 dev lan
+	rules 'lan, wan' "$(prenat 'ip daddr 10.0.1.100 dnat ip to 10.0.1.3')
+		$(postnat 'ip saddr 10.0.1.0/24 oifname "lan" masquerade')"
 }
 
 # flows PROTO DESTINATION: of two clients

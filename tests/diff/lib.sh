@@ -7,7 +7,7 @@
 #   gateway              $GW    lan wan wan2   twins, their ports are t-lan t-wan t-wan2
 #
 # The routers have the same MAC addresses, addresses, neighbours, routes and ruleset: one function
-# router_NAME NAMESPACE sets up either. A script is one diff_start and then a line for each kind:
+# router_NAME says what they are, and both get it. A script is one diff_start and then a line for each kind:
 #
 #   kind NAME yes|no ROUTER FLOW...
 #
@@ -23,9 +23,11 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lib.sh"
 
 DIFF_SHARE=90
+# Set to 1 for ports of net_pcap on veth pairs, which take jumbo frames; net_tap's end at 1522 bytes.
+DIFF_PCAP=''
 DIFF_PORTS=(lan wan wan2)
 # wan's is shorter, so that packets can be too long for it
-declare -A DIFF_MTU=([lan]=1500 [wan]=1400 [wan2]=1400)
+declare -A diff_macs DIFF_MTU=([lan]=1500 [wan]=1400 [wan2]=1400)
 
 diff_usage() {
 	echo "usage: ${0##*/} [--seed N] [--frames N] [--kind NAME] [--flavour kernel]" >&2
@@ -34,7 +36,8 @@ diff_usage() {
 
 # diff_start "$@": both routers without addresses or rules.
 diff_start() {
-	diff_seed=${NFO_SEED:-1} diff_frames='' diff_only='*' diff_flavour=bare diff_current=''
+	diff_seed=${NFO_SEED:-1} diff_frames='' diff_only='*' diff_flavour=bare
+	diff_current='' diff_undo=''
 	while [ $# -gt 0 ]; do
 		[ $# -ge 2 ] || diff_usage
 		case $1 in
@@ -52,6 +55,7 @@ diff_start() {
 	lab_init
 	has_flowtable || skip_script 'this kernel has no flowtables'
 	KE=$CL KR=$SV
+	# shellcheck disable=SC2034 # tests/lab/lib.sh reads them
 	LAB_PORTS=("${DIFF_PORTS[@]}") LAB_IPV6=1
 	modprobe -aq nf_conntrack nft_ct nft_nat nft_masq nft_flow_offload nf_flow_table_inet 8021q \
 		bonding vrf nf_nat
@@ -69,13 +73,18 @@ diff_say_facts() {
 }
 
 diff_routers() {
+	local port
 	lab_topology bare && diff_sysctls "$KR" && diff_sysctls "$GW" || return
 	ip netns exec "$KE" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 	if [ "$diff_flavour" = kernel ]; then
 		diff_veths "$GW" g
 	else
 		diff_daemon
-	fi && diff_veths "$KR" k
+	fi || return
+	for port in "${DIFF_PORTS[@]}"; do
+		diff_macs[$port]=$(in_gw cat "/sys/class/net/$port/address")
+	done
+	diff_veths "$KR" k
 }
 
 # Nothing on its own, no limits of rates: what a router sends is to depend on what it got alone.
@@ -93,100 +102,96 @@ diff_sysctls() {
 
 # Wires of a kernel's router; the MAC addresses are the gateway's, if that has some already.
 diff_veths() { # ROUTER LETTER
-	local port mac
+	local port
 	for port in "${DIFF_PORTS[@]}"; do
-		ip -n "$KE" link add "$2-$port" mtu "${DIFF_MTU[$port]}" type veth \
-			peer name "$port" netns "$1" || return
-		mac=02:00:00:00:00:0$((${#port} + ${DIFF_MAC_SHIFT:-0}))
-		[ "$1" = "$GW" ] || [ -n "${DIFF_MAC_SHIFT:-}" ] || mac=$(diff_mac "$port")
-		ip -n "$1" link set "$port" mtu "${DIFF_MTU[$port]}" address "$mac" up || return
-		lab_no_offloads "$KE" "$2-$port"
-		lab_no_offloads "$1" "$port"
-		ip -n "$KE" link set "$2-$port" up || return
+		diff_pair "$1" "$2" "$port" "$port" || return
+		[ -z "${diff_macs[$port]:-}" ] || ip -n "$1" link set "$port" address "${diff_macs[$port]}" || return
 	done
 }
 
-diff_mac() {
-	in_gw cat "/sys/class/net/$1/address"
+diff_pair() { # ROUTER LETTER PORT NAME
+	ip -n "$KE" link add "$2-$3" mtu "${DIFF_MTU[$3]}" type veth peer name "$4" netns "$1" || return
+	lab_no_offloads "$KE" "$2-$3"
+	lab_no_offloads "$1" "$4"
+	ip -n "$1" link set "$4" mtu "${DIFF_MTU[$3]}" up && ip -n "$KE" link set "$2-$3" up
 }
 
 diff_daemon() {
 	local port
+	[ -z "${DIFF_PCAP:-}" ] || for port in "${DIFF_PORTS[@]}"; do
+		diff_pair "$GW" g "$port" "t-$port" || return
+	done
 	{
-		printf '[global]\nsocket = %s\n' "$LAB_SOCKET"
+		printf '[global]\nsocket = %s\nidle-sleep-us = 500\n' "$LAB_SOCKET"
 		for port in "${DIFF_PORTS[@]}"; do
-			printf '[port %s]\ndevice = net_tap_%s,iface=t-%s\nmtu = %s\n' "$port" "$port" "$port" \
-				"${DIFF_MTU[$port]}"
+			printf '[port %s]\ndevice = %s_%s,iface=t-%s\nmtu = %s\n' "$port" \
+				"$([ -n "${DIFF_PCAP:-}" ] && echo net_pcap || echo net_tap)" "$port" \
+				"$port${DIFF_PCAP:+,phy_mac=1}" "${DIFF_MTU[$port]}"
 		done
 	} >"$LAB_CONFIG"
 	lab_start
 }
 
-# --- what routers are made of ---
+# --- what routers are made of: text, for both routers alike ---
 
-# diff_reset NAMESPACE: takes away what a router function made.
-diff_reset() {
-	local name port
-	ip netns exec "$1" nft flush ruleset
-	[ "$1" != "$GW" ] || [ "$diff_flavour" = kernel ] || lab_guard
-	ip -n "$1" -br link | sed 's/[ @].*//' | while read -r name; do
-		[[ " lo ${DIFF_PORTS[*]} ${DIFF_PORTS[*]/#/t-} " == *" $name "* ]] ||
-			ip -n "$1" link del "$name" 2>/dev/null # a device upon another goes with it
-	done
-	for port in "${DIFF_PORTS[@]}"; do
-		printf '%s\n' "addr flush dev $port" "neigh flush nud permanent dev $port" \
-			"link set $port up"
-	done | ip -n "$1" -batch -
-	for name in 100 101 102 103 1000; do
-		ip -n "$1" rule del pref "$name" 2>/dev/null
-		ip -n "$1" -6 rule del pref "$name" 2>/dev/null
-	done
-	ip netns exec "$1" conntrack -F 2>/dev/null
-	return 0
+# ip_do WORD...: a command of ip.
+ip_do() {
+	diff_ip+="$*"$'\n'
 }
 
-# net NAMESPACE DEVICE N: the router is 10.0.N.1/24 and 2001:db8:N::1/64 there, and knows
-# neighbours 2 to 5.
+# undo WORD...: a command of ip that takes back what a router function did; the last one comes first.
+undo() {
+	diff_undo="$*"$'\n'$diff_undo
+}
+
+# device NAME WORD...: makes a device, 'ip link add name NAME WORD...', and sets it up.
+device() {
+	ip_do link add name "$@"
+	ip_do link set "$1" up
+	undo link del "$1"
+}
+
+# ip_rule N FAMILY WORD...: 'ip rule add' with preference N; FAMILY is -4 or -6.
+ip_rule() {
+	ip_do "$2" rule add pref "$1" "${@:3}"
+	undo "$2" rule del pref "$1"
+}
+
+# net DEVICE N: the router is 10.0.N.1/24 and 2001:db8:N::1/64 there, and knows neighbours 2 to 5.
 net() {
 	local i
-	{
-		echo "link set $2 up"
-		echo "addr add 10.0.$3.1/24 dev $2"
-		echo "addr add 2001:db8:$3::1/64 dev $2 nodad"
-		for i in 2 3 4 5; do
-			echo "neigh replace 10.0.$3.$i lladdr 02:00:0a:00:0$3:0$i dev $2 nud permanent"
-			echo "neigh replace 2001:db8:$3::$i lladdr 02:00:00:00:00:0$i dev $2 nud permanent"
-		done
-	} | ip -n "$1" -batch -
+	ip_do link set "$1" up
+	ip_do addr add "10.0.$2.1/24" dev "$1"
+	ip_do addr add "2001:db8:$2::1/64" dev "$1" nodad
+	for i in 2 3 4 5; do
+		ip_do neigh replace "10.0.$2.$i" lladdr "02:00:0a:00:0$2:0$i" dev "$1" nud permanent
+		ip_do neigh replace "2001:db8:$2::$i" lladdr "02:00:00:00:00:0$i" dev "$1" nud permanent
+	done
 }
 
-# rules NAMESPACE DEVICES [CHAINS]: a flowtable with the devices, separated by commas, which gets all
-# that it can take. $DIFF_FLAGS are the flowtable's.
+# rules DEVICES [CHAINS]: a flowtable with the devices, separated by commas, which gets all that it
+# can take. $DIFF_FLAGS are the flowtable's.
 rules() {
-	ip netns exec "$1" nft -f - <<-END || return
-		flush ruleset
-		table inet filter {
-			flowtable f {
-				hook ingress priority 0
-				devices = { $2 }
-				${DIFF_FLAGS:-}
-			}
-			counter slow {
-			}
-			chain forward {
-				type filter hook forward priority 0
-				counter name slow
-				meta l4proto { tcp, udp, gre } flow add @f
-			}
-			${3:-}
+	rules_text "table inet filter {
+		flowtable f {
+			hook ingress priority 0
+			devices = { $1 }
+			${DIFF_FLAGS:-}
 		}
-	END
-	diff_guard "$1"
+		counter slow {
+		}
+		chain forward {
+			type filter hook forward priority 0
+			counter name slow
+			meta l4proto { tcp, udp, gre } flow add @f
+		}
+		${2:-}
+	}"
 }
 
-# A flush takes lab_guard's table with it.
-diff_guard() {
-	[ "$1" != "$GW" ] || [ "$diff_flavour" = kernel ] || lab_guard
+# rules_text TEXT: a ruleset for nft. It has to have a counter 'slow' in a table 'inet filter'.
+rules_text() {
+	diff_nft=$1
 }
 
 prenat() {
@@ -211,12 +216,10 @@ kind() {
 	shift 3
 	# shellcheck disable=SC2053 # a pattern
 	[[ $name == $diff_only ]] || return 0
-	diff_setup "$router" || {
-		code=$?
-		[ "$code" = 77 ] && skip "$name" "this kernel cannot do it" ||
-			not_ok "$name" "router_$router failed"
+	if ! diff_setup "$router"; then
+		not_ok "$name" "router_$router failed"
 		return
-	}
+	fi
 	for flow in "$@"; do
 		arguments+=(--flow "$flow")
 	done
@@ -232,24 +235,44 @@ kind() {
 
 # Both routers anew, if the last kind had another; without connections in any case.
 diff_setup() {
-	local ns
+	local ns reset=$diff_undo port flags=()
+	if [ "$1" != "$diff_current" ]; then
+		[ -n "$diff_current" ] || flags=(-force) # not all may be there
+		diff_current='' diff_ip='' diff_undo='' diff_nft=''
+		for port in "${DIFF_PORTS[@]}"; do
+			reset+="addr flush dev $port"$'\n'"link set $port up"$'\n'
+		done
+		"router_$1" || return
+		for ns in "$KR" "$GW"; do
+			ip netns exec "$ns" nft flush ruleset # or else links in flowtables cannot go
+			ip -n "$ns" "${flags[@]}" -batch - <<<"$reset"
+			ip -n "$ns" -batch - <<<"$diff_ip" && diff_load "$ns" || return
+		done
+		diff_current=$1
+	fi
 	for ns in "$KR" "$GW"; do
-		if [ "$1" != "$diff_current" ]; then
-			diff_reset "$ns"
-			"router_$1" "$ns" || return
-		else
-			ip netns exec "$ns" conntrack -F 2>/dev/null
-			ip netns exec "$ns" nft reset counter inet filter slow >/dev/null 2>&1
-		fi
+		ip netns exec "$ns" conntrack -F 2>/dev/null
 	done
-	diff_current=$1
+	diff_slow >/dev/null
+}
+
+diff_load() {
+	local guard=''
+	if [ "$1" = "$GW" ] && [ "$diff_flavour" != kernel ]; then
+		guard=$(lab_guard_text)
+	fi
+	ip netns exec "$1" nft -f - <<-END
+		flush ruleset
+		$guard
+		$diff_nft
+	END
 }
 
 diff_run() {
 	local port letter=t ns=$GW arguments=()
-	[ "$diff_flavour" != kernel ] || letter=g ns=$KE
+	[ "$diff_flavour" != kernel ] && [ -z "${DIFF_PCAP:-}" ] || letter=g ns=$KE
 	for port in "${DIFF_PORTS[@]}"; do
-		arguments+=(--port "$port=$KE/k-$port,$ns/$letter-$port,$(diff_mac "$port"),${DIFF_MTU[$port]}")
+		arguments+=(--port "$port=$KE/k-$port,$ns/$letter-$port,${diff_macs[$port]},${DIFF_MTU[$port]}")
 	done
 	for port in 1 2 3; do
 		arguments+=(--own "10.0.$port.1")
@@ -275,8 +298,8 @@ diff_judge() {
 	fi
 }
 
-# Packets that the kernel's router forwarded the slow way.
+# Packets that the kernel's router forwarded the slow way since it was asked last.
 diff_slow() {
-	ip netns exec "$KR" nft list counter inet filter slow 2>/dev/null |
+	ip netns exec "$KR" nft reset counter inet filter slow 2>/dev/null |
 		sed -n 's/.*packets \([0-9]*\) .*/\1/p'
 }

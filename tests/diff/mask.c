@@ -7,7 +7,7 @@
 #include "packet.h"
 
 const char *const mask_texts[] = {
-	"IP id and header checksum of ICMP errors that the routers make: a random counter of each",
+	"IP id and header checksum of ICMP errors and echo replies that the routers make: random",
 	"identification of IPv6 fragments: the kernel takes a random one when it fragments again",
 	NULL,
 };
@@ -37,7 +37,7 @@ static bool mask_icmp(uint8_t *ip, size_t len, uint8_t own[][4], unsigned int n_
 	if (len < 28 || header < 20 || len < header + 8 || ip[9] != IPPROTO_ICMP
 		|| !is_own(ip + 12, own, n_own))
 		return false;
-	if (ip[header] != 3 && ip[header] != 11 && ip[header] != 12)
+	if (ip[header] != 0 && ip[header] != 3 && ip[header] != 11 && ip[header] != 12)
 		return false;
 	packet_put16(ip + 4, 0);
 	packet_put16(ip + 10, 0);

@@ -85,7 +85,7 @@ static void no_flow(struct draft *d)
 		return;
 	}
 	d->side.sport = (uint16_t)(55000 + used % 10000);
-	d->side.dport = (uint16_t)(1024 + used / 10000);
+	d->side.dport = (uint16_t)(16000 + used % 39000);
 	used++;
 }
 

@@ -243,20 +243,23 @@ lab_no_offloads() {
 # t-lan and t-wan are patched through to p-lan and p-wan; they stay in the gateway, since DPDK looks
 # after them by name, and the ends keep MAC addresses of their own.
 lab_guard() {
-	[ "$lab_flavour" != kernel ] || return 0
+	[ "$lab_flavour" = kernel ] || in_gw nft -f - <<<"$(lab_guard_text)"
+}
+
+lab_guard_text() {
 	local name chains='chain in {
 		type filter hook ingress devices = { p-lan, p-wan } priority -500
 		policy drop
 	}'
 	if [ "$lab_flavour" = bare ]; then
-		chains=${chains/p-lan, p-wan/$(printf 't-%s, ' "${LAB_PORTS[@]}")}
+		chains=${chains/p-lan, p-wan/$(IFS=, && echo "${LAB_PORTS[*]/#/t-}")}
 	elif [ "$lab_flavour" = tap ] && ip -n "$GW" link show t-wan >/dev/null 2>&1; then
 		chains=$(for name in lan wan; do
 			lab_patch_chain "p-$name" "t-$name"
 			lab_patch_chain "t-$name" "p-$name"
 		done)
 	fi
-	in_gw nft -f - <<-END
+	cat <<-END
 		table netdev lab_guard
 		delete table netdev lab_guard
 		table netdev lab_guard {

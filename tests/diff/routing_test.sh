@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: core
+# limit: 600
+# Ways through the router other than from one device by one table to another; and flowtables other
+# than the plain one.
+. "$(dirname "$0")/lib.sh"
+diff_start "$@"
+
+nets() {
+	net lan 1
+	net wan 2
+	net wan2 3
+}
+
+router_vrf() {
+	device red type vrf table 10
+	ip_do link set lan master red
+	ip_do link set wan master red
+	undo link set lan nomaster
+	undo link set wan nomaster
+	undo -4 rule del pref 1000
+	undo -6 rule del pref 1000
+	net lan 1
+	net wan 2
+	rules 'lan, wan'
+}
+
+router_bond() {
+	device bond0 type bond mode active-backup miimon 100
+	ip_do link set wan down
+	ip_do link set wan2 down
+	ip_do link set wan master bond0
+	ip_do link set wan2 master bond0
+	ip_do link set bond0 mtu 1400 up
+	net lan 1
+	net bond0 2
+	rules 'lan, bond0' "$(postnat 'oifname "bond0" masquerade')"
+}
+
+# The destination lies behind a gateway, which depends on the connection's mark.
+router_mark() {
+	nets
+	ip_do route add 10.9.0.0/16 via 10.0.2.2
+	ip_do route add 10.9.0.0/16 via 10.0.3.3 table 20
+	undo route del 10.9.0.0/16 table 20
+	ip_rule 100 -4 fwmark 1 lookup 20
+	rules 'lan, wan, wan2' 'chain premark {
+		type filter hook prerouting priority -150
+		ip saddr 10.0.1.3 ct mark set 1
+		meta mark set ct mark
+	}'
+}
+
+router_source() {
+	nets
+	ip_do route add 10.9.0.0/16 via 10.0.2.2
+	ip_do route add 10.9.0.0/16 via 10.0.3.3 table 20
+	undo route del 10.9.0.0/16 table 20
+	ip_rule 100 -4 from 10.0.1.3 lookup 20
+	rules 'lan, wan, wan2'
+}
+
+# The kernel's choice depends on the addresses and on a secret that all namespaces share.
+router_ecmp() {
+	nets
+	ip_do route add 10.9.0.0/16 nexthop via 10.0.2.2 nexthop via 10.0.3.3
+	rules 'lan, wan, wan2'
+}
+
+router_gateway() {
+	nets
+	ip_do route add 10.9.0.0/16 via 10.0.2.2
+	ip_do -6 route add 2001:db8:9::/48 via 2001:db8:2::2
+	rules 'lan, wan' "$(postnat 'oifname "wan" masquerade')"
+}
+
+router_via_ipv6() {
+	nets
+	ip_do route add 10.9.0.0/16 via inet6 2001:db8:2::4 dev wan
+	rules 'lan, wan'
+}
+
+router_counter() {
+	nets
+	DIFF_FLAGS=counter rules 'lan, wan' "$(postnat 'oifname "wan" masquerade')"
+}
+
+router_tables() {
+	nets
+	rules_text 'table inet filter {
+		counter slow {
+		}
+		chain forward {
+			type filter hook forward priority -10
+			counter name slow
+		}
+	}
+	table ip four {
+		flowtable f {
+			hook ingress priority 0
+			devices = { lan, wan }
+		}
+		chain forward {
+			type filter hook forward priority 0
+			meta l4proto { tcp, udp } flow add @f
+		}
+	}
+	table ip6 six {
+		flowtable f {
+			hook ingress priority 0
+			devices = { lan, wan }
+		}
+		chain forward {
+			type filter hook forward priority 0
+			meta l4proto { tcp, udp } flow add @f
+		}
+	}'
+}
+
+router_zone() {
+	nets
+	rules 'lan, wan' 'chain zone {
+		type filter hook prerouting priority -300
+		iifname { "lan", "wan" } ct zone set 7
+	}'
+}
+
+flows() { # DESTINATION
+	local proto
+	for proto in tcp udp; do
+		echo "$proto,from=lan,src=10.0.1.2,dst=$1 $proto,from=lan,src=10.0.1.3,dst=$1"
+	done
+}
+
+# shellcheck disable=SC2046 # words
+{
+	kind gateway yes gateway $(flows 10.9.0.1)
+	kind gateway-ipv6 no gateway tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:9::1 \
+		udp,from=lan,src=2001:db8:1::2,dst=2001:db8:9::1
+	kind counter yes counter $(flows 10.0.2.2)
+	kind two-tables yes tables $(flows 10.0.2.2)
+	kind two-tables-ipv6 no tables udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2
+	kind zone yes zone $(flows 10.0.2.2)
+	kind vrf no vrf $(flows 10.0.2.2)
+	kind bond no bond $(flows 10.0.2.2)
+	kind rule-by-mark no mark $(flows 10.9.0.1)
+	kind rule-by-source no source $(flows 10.9.0.1)
+	kind ecmp no ecmp $(flows 10.9.0.1) $(flows 10.9.0.2) $(flows 10.9.7.3)
+	kind via-ipv6 no via_ipv6 $(flows 10.9.0.1)
+}
