@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Sends the same frames to two routers, the kernel's and the gateway's, and compares what leaves
 // them; see usage(). tests/diff/lib.sh sets both up and calls this.
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -43,7 +42,6 @@ static void usage(FILE *out)
 	      "gateway's\n"
 	      "  --flow PROTO,from=PORT,src=ADDRESS,dst=ADDRESS[,dport=N][,tag=TPID.VID]...\n"
 	      "                     a flow; PROTO is tcp, udp, udp0 (checksum 0) or gre\n"
-	      "  --own ADDRESS      an IPv4 address of the routers\n"
 	      "  --seed N           of the random frames (default 1)\n"
 	      "  --frames N         how many of them (default 2000)\n"
 	      "  --socket PATH      of the daemon: count what its workers forward\n"
@@ -176,11 +174,6 @@ static void random_phase(void)
 
 // --- options ---
 
-static bool add_own(const char *text)
-{
-	return run.n_own < OWN_MAX && inet_pton(AF_INET, text, run.own[run.n_own++]) == 1;
-}
-
 static bool set_perturb(const char *word)
 {
 	run.perturb = strcmp(word, "flip") == 0   ? PERTURB_FLIP
@@ -196,8 +189,6 @@ static bool set_option(int option)
 		return wire_add(&run.wires, optarg);
 	case 'f':
 		return flow_add(&flows, &run.wires, optarg);
-	case 'o':
-		return add_own(optarg);
 	case 's':
 		run.seed = strtoull(optarg, NULL, 0);
 		return true;
@@ -226,10 +217,10 @@ static bool set_option(int option)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option known[] = {{"port", 1, NULL, 'p'}, {"flow", 1, NULL, 'f'},
-		{"own", 1, NULL, 'o'}, {"seed", 1, NULL, 's'}, {"frames", 1, NULL, 'n'},
-		{"socket", 1, NULL, 'S'}, {"offloaded", 0, NULL, 'O'}, {"pcap", 1, NULL, 'd'},
-		{"perturb", 1, NULL, 'x'}, {"slow", 1, NULL, 'w'}, {"name", 1, NULL, 'N'},
-		{"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"seed", 1, NULL, 's'}, {"frames", 1, NULL, 'n'}, {"socket", 1, NULL, 'S'},
+		{"offloaded", 0, NULL, 'O'}, {"pcap", 1, NULL, 'd'}, {"perturb", 1, NULL, 'x'},
+		{"slow", 1, NULL, 'w'}, {"name", 1, NULL, 'N'}, {"help", 0, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	int option;
 
 	run.seed = 1;

@@ -59,7 +59,7 @@ static bool collect(struct run *run, int ms)
 
 	for (int r = 0; r < ROUTERS; r++)
 		for (size_t i = before[r]; i < run->out[r].n; i++)
-			run->masked += mask_frame(run->out[r].f[i], run->own, run->n_own);
+			run->masked += mask_frame(run->out[r].f[i]);
 	if (run->perturb != PERTURB_NONE)
 		spoil(run, before[ROUTER_G]);
 	return came;

@@ -5,7 +5,7 @@
 #include "rng.h"
 #include "wire.h"
 
-enum { OWN_MAX = 16, SHOWN_MISMATCHES = 3 };
+enum { SHOWN_MISMATCHES = 3 };
 
 enum perturb { PERTURB_NONE, PERTURB_FLIP, PERTURB_DROP };
 
@@ -13,12 +13,10 @@ struct run {
 	struct wires wires;
 	struct rng rng;
 	struct frames out[ROUTERS]; // of the last exchange
-	unsigned int n_own;
-	uint8_t own[OWN_MAX][4]; // IPv4 addresses of the routers
-	int limit_ms;            // to wait for what one router sent and the other did not
-	int settle_ms;           // of silence before a batch counts as done
-	const char *pcap_dir;    // NULL: keep none
-	enum perturb perturb;    // spoil what the gateway sent, to see it found
+	int limit_ms;               // to wait for what one router sent and the other did not
+	int settle_ms;              // of silence before a batch counts as done
+	const char *pcap_dir;       // NULL: keep none
+	enum perturb perturb;       // spoil what the gateway sent, to see it found
 	uint64_t seed;
 	unsigned int batch;
 	uint64_t sent, plain, left; // frames: to both routers, of these plain, compared behind them

@@ -274,9 +274,6 @@ diff_run() {
 	for port in "${DIFF_PORTS[@]}"; do
 		arguments+=(--port "$port=$KE/k-$port,$ns/$letter-$port,${diff_macs[$port]},${DIFF_MTU[$port]}")
 	done
-	for port in 1 2 3; do
-		arguments+=(--own "10.0.$port.1")
-	done
 	# shellcheck disable=SC2086 # words
 	timeout -k 5 $((100 * LAB_SLOW)) "$LAB_BUILD/tests/diff/nfo-diff" "${arguments[@]}" \
 		--seed "$diff_seed" --frames "$diff_frames" --pcap "$LAB_DIR" --slow "$LAB_SLOW" \

@@ -6,6 +6,8 @@
 
 #include "packet.h"
 
+enum { OWN_TTL = 64 };
+
 const char *const mask_texts[] = {
 	"IP id and header checksum of ICMP errors and echo replies that the routers make: random",
 	"identification of IPv6 fragments: the kernel takes a random one when it fragments again",
@@ -22,20 +24,12 @@ static size_t l3_offset(const struct frame *f)
 	return at + 2;
 }
 
-static bool is_own(const uint8_t *address, uint8_t own[][4], unsigned int n_own)
-{
-	for (unsigned int i = 0; i < n_own; i++)
-		if (memcmp(own[i], address, 4) == 0)
-			return true;
-	return false;
-}
-
-static bool mask_icmp(uint8_t *ip, size_t len, uint8_t own[][4], unsigned int n_own)
+static bool mask_icmp(uint8_t *ip, size_t len)
 {
 	const size_t header = (size_t)(ip[0] & 15) * 4;
 
-	if (len < 28 || header < 20 || len < header + 8 || ip[9] != IPPROTO_ICMP
-		|| !is_own(ip + 12, own, n_own))
+	if (len < 28 || header < 20 || len < header + 8 || ip[8] != OWN_TTL
+		|| ip[9] != IPPROTO_ICMP)
 		return false;
 	if (ip[header] != 0 && ip[header] != 3 && ip[header] != 11 && ip[header] != 12)
 		return false;
@@ -62,7 +56,7 @@ static bool mask_fragment(uint8_t *ip, size_t len)
 	return false;
 }
 
-bool mask_frame(struct frame *f, uint8_t own[][4], unsigned int n_own)
+bool mask_frame(struct frame *f)
 {
 	const size_t l3 = l3_offset(f);
 	uint8_t *ip = f->b + l3;
@@ -70,6 +64,6 @@ bool mask_frame(struct frame *f, uint8_t own[][4], unsigned int n_own)
 	if (l3 + 20 > f->len)
 		return false;
 	if (ip[0] >> 4 == 4)
-		return mask_icmp(ip, f->len - l3, own, n_own);
+		return mask_icmp(ip, f->len - l3);
 	return ip[0] >> 4 == 6 && mask_fragment(ip, f->len - l3);
 }

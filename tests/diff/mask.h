@@ -7,5 +7,6 @@
 // Lines for the output, one a mask.
 extern const char *const mask_texts[];
 
-// Sets the masked fields to 0. True if there was one. 'own' are the routers' IPv4 addresses.
-bool mask_frame(struct frame *f, uint8_t own[][4], unsigned int n_own);
+// Sets the masked fields to 0. True if there was one. What a router makes itself leaves with a TTL
+// of 64, which no ICMP message that was sent to it has behind it; its source may be NAT's.
+bool mask_frame(struct frame *f);
