@@ -151,10 +151,10 @@ device() {
 	undo link del "$1"
 }
 
-# ip_rule N FAMILY WORD...: 'ip rule add' with preference N; FAMILY is -4 or -6.
+# ip_rule N WORD...: 'ip rule add' of IPv4 with preference N.
 ip_rule() {
-	ip_do "$2" rule add pref "$1" "${@:3}"
-	undo "$2" rule del pref "$1"
+	ip_do rule add pref "$1" "${@:2}"
+	undo rule del pref "$1"
 }
 
 # net DEVICE N: the router is 10.0.N.1/24 and 2001:db8:N::1/64 there, and knows neighbours 2 to 5.
@@ -235,9 +235,8 @@ kind() {
 
 # Both routers anew, if the last kind had another; without connections in any case.
 diff_setup() {
-	local ns reset=$diff_undo port flags=()
+	local ns reset=$diff_undo port
 	if [ "$1" != "$diff_current" ]; then
-		[ -n "$diff_current" ] || flags=(-force) # not all may be there
 		diff_current='' diff_ip='' diff_undo='' diff_nft=''
 		for port in "${DIFF_PORTS[@]}"; do
 			reset+="addr flush dev $port"$'\n'"link set $port up"$'\n'
@@ -245,7 +244,7 @@ diff_setup() {
 		"router_$1" || return
 		for ns in "$KR" "$GW"; do
 			ip netns exec "$ns" nft flush ruleset # or else links in flowtables cannot go
-			ip -n "$ns" "${flags[@]}" -batch - <<<"$reset"
+			ip -n "$ns" -force -batch - <<<"$reset" # of a router that failed not all is there
 			ip -n "$ns" -batch - <<<"$diff_ip" && diff_load "$ns" || return
 		done
 		diff_current=$1

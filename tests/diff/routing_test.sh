@@ -19,8 +19,6 @@ router_vrf() {
 	ip_do link set wan master red
 	undo link set lan nomaster
 	undo link set wan nomaster
-	undo -4 rule del pref 1000
-	undo -6 rule del pref 1000
 	net lan 1
 	net wan 2
 	rules 'lan, wan'
@@ -44,7 +42,7 @@ router_mark() {
 	ip_do route add 10.9.0.0/16 via 10.0.2.2
 	ip_do route add 10.9.0.0/16 via 10.0.3.3 table 20
 	undo route del 10.9.0.0/16 table 20
-	ip_rule 100 -4 fwmark 1 lookup 20
+	ip_rule 100 fwmark 1 lookup 20
 	rules 'lan, wan, wan2' 'chain premark {
 		type filter hook prerouting priority -150
 		ip saddr 10.0.1.3 ct mark set 1
@@ -57,7 +55,7 @@ router_source() {
 	ip_do route add 10.9.0.0/16 via 10.0.2.2
 	ip_do route add 10.9.0.0/16 via 10.0.3.3 table 20
 	undo route del 10.9.0.0/16 table 20
-	ip_rule 100 -4 from 10.0.1.3 lookup 20
+	ip_rule 100 from 10.0.1.3 lookup 20
 	rules 'lan, wan, wan2'
 }
 
@@ -71,7 +69,7 @@ router_ecmp() {
 router_gateway() {
 	nets
 	ip_do route add 10.9.0.0/16 via 10.0.2.2
-	ip_do -6 route add 2001:db8:9::/48 via 2001:db8:2::2
+	ip_do route add 2001:db8:9::/48 via 2001:db8:2::2
 	rules 'lan, wan' "$(postnat 'oifname "wan" masquerade')"
 }
 
