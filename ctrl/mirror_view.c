@@ -46,6 +46,13 @@ static const struct rtnl_rules *view_rules(void *arg, uint8_t family)
 	return rtnl_rules(((struct mirror *)arg)->rtnl, family);
 }
 
+static bool view_marks_restored(void *arg)
+{
+	const struct mirror *m = arg;
+
+	return m->nft != NULL && nft_restores_marks(m->nft);
+}
+
 // Not to know is no reason to send in clear.
 static bool view_ipsec(void *arg)
 {
@@ -193,6 +200,7 @@ void mirror_view_init(struct mirror *m)
 		.multipath = view_multipath,
 		.neigh = view_neigh,
 		.rules = view_rules,
+		.marks_restored = view_marks_restored,
 		.ipsec = view_ipsec,
 		.flowtable = view_flowtable,
 		.arg = m,

@@ -35,6 +35,8 @@ struct nft {
 	struct nft_flowtables tables;
 	uint32_t generation;
 	uint32_t epoch;
+	bool restores_marks, marks_known; // as of 'marks_generation'
+	uint32_t marks_generation;
 	char unsupported[128]; // "": supported
 	bool announce;         // the caller does not know the list yet
 	nft_changed_fn changed;
@@ -374,6 +376,28 @@ void nft_destroy(struct nft *nft)
 const struct nft_flowtables *nft_list(const struct nft *nft)
 {
 	return &nft->tables;
+}
+
+static void read_rule(void *arg, const struct nlmsghdr *nlh)
+{
+	bool *restores = arg;
+
+	*restores |= nft_decode_restores_mark(nlh);
+}
+
+bool nft_restores_marks(struct nft *nft)
+{
+	char buf[64] __attribute__((aligned(4)));
+	struct nlmsghdr *nlh;
+	bool restores = false;
+
+	if (nft->marks_known && nft->marks_generation == nft->generation)
+		return nft->restores_marks;
+	nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETRULE, NFPROTO_UNSPEC, NLM_F_DUMP, 0);
+	nft->marks_known = nl_request(&nft->query, nlh, read_rule, &restores) == 0;
+	nft->marks_generation = nft->generation;
+	nft->restores_marks = nft->marks_known && restores;
+	return nft->restores_marks;
 }
 
 uint32_t nft_generation(const struct nft *nft)

@@ -56,6 +56,9 @@ uint32_t nft_generation(const struct nft *nft);
 uint32_t nft_epoch(const struct nft *nft);
 // NULL when the kernel has flowtables, else the reason in words.
 const char *nft_unsupported(const struct nft *nft);
+// Does a rule give the connection's mark back to packets (meta mark set ct mark)? Then conntrack's
+// mark tells the packets' one. Reads the rules if the ruleset has changed; false if it cannot.
+bool nft_restores_marks(struct nft *nft);
 // Asks for a new dump soon: a device appeared or vanished (no nf_tables event tells).
 void nft_kick(struct nft *nft);
 
@@ -64,6 +67,9 @@ void nft_kick(struct nft *nft);
 // 'ft' is then untouched.
 int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft);
 void nft_flowtable_fini(struct nft_flowtable *ft);
+// True if one NFT_MSG_NEWRULE sets the packet's mark from conntrack's, in words of nft or by
+// iptables' CONNMARK --restore-mark.
+bool nft_decode_restores_mark(const struct nlmsghdr *nlh);
 // One element of a list of devices, of a flowtable or a chain; a prefix as "name*". False for what
 // is neither.
 bool nft_decode_device(const struct nlattr *attr, char name[NFO_NAME_LEN]);

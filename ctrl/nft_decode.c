@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 
 #include "nft.h"
@@ -105,6 +106,69 @@ int nft_decode_flowtable(const struct nlmsghdr *nlh, struct nft_flowtable *ft)
 		return err;
 	*ft = out;
 	return 0;
+}
+
+static bool is_key(const struct nlattr *attr, uint32_t key)
+{
+	uint32_t value;
+
+	return nl_get_be32(attr, &value) && value == key;
+}
+
+static bool loads_ct_mark(const struct nlattr *data)
+{
+	const struct nlattr *tb[NFTA_CT_MAX + 1];
+
+	nl_parse_nested(data, tb, NFTA_CT_MAX);
+	return tb[NFTA_CT_DREG] && is_key(tb[NFTA_CT_KEY], NFT_CT_MARK);
+}
+
+static bool sets_meta_mark(const struct nlattr *data)
+{
+	const struct nlattr *tb[NFTA_META_MAX + 1];
+
+	nl_parse_nested(data, tb, NFTA_META_MAX);
+	return tb[NFTA_META_SREG] && is_key(tb[NFTA_META_KEY], NFT_META_MARK);
+}
+
+// struct xt_connmark_tginfo1 (linux/netfilter/xt_connmark.h): three words and the mode.
+static bool restores_connmark(const struct nlattr *data)
+{
+	enum { MODE = 12, RESTORE = 2 };
+	const struct nlattr *tb[NFTA_TARGET_MAX + 1];
+	uint8_t info[MODE + 1];
+	char name[32];
+
+	nl_parse_nested(data, tb, NFTA_TARGET_MAX);
+	return nl_get_name(tb[NFTA_TARGET_NAME], name, sizeof(name)) && !strcmp(name, "CONNMARK")
+	       && nl_get(tb[NFTA_TARGET_INFO], info, sizeof(info)) && info[MODE] == RESTORE;
+}
+
+bool nft_decode_restores_mark(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *rule[NFTA_RULE_MAX + 1], *tb[NFTA_EXPR_MAX + 1], *elem;
+	bool loaded = false;
+	char name[32];
+
+	if (!nl_has_header(nlh, sizeof(struct nfgenmsg)))
+		return false;
+	nl_parse(nlh, sizeof(struct nfgenmsg), rule, NFTA_RULE_MAX);
+	if (!rule[NFTA_RULE_EXPRESSIONS])
+		return false;
+	mnl_attr_for_each_nested(elem, rule[NFTA_RULE_EXPRESSIONS])
+	{
+		nl_parse_nested(elem, tb, NFTA_EXPR_MAX);
+		if (!nl_get_name(tb[NFTA_EXPR_NAME], name, sizeof(name)))
+			continue;
+		if (loaded && !strcmp(name, "meta") && sets_meta_mark(tb[NFTA_EXPR_DATA]))
+			return true;
+		if (!strcmp(name, "target") && restores_connmark(tb[NFTA_EXPR_DATA]))
+			return true;
+		// a mask may come in between; whatever else does has looked at the mark only
+		if (strcmp(name, "bitwise") != 0)
+			loaded = !strcmp(name, "ct") && loads_ct_mark(tb[NFTA_EXPR_DATA]);
+	}
+	return false;
 }
 
 void nft_flowtable_fini(struct nft_flowtable *ft)

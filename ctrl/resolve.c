@@ -168,8 +168,17 @@ static enum nfo_reason any_mark(const struct resolve_view *v, const struct ct_co
 	return reason;
 }
 
-// A connection that carries a mark which a rule selects is routed by it: marks of connections that
-// rules look at are there to be given back to packets.
+// A connection's mark is its packets' one where the ruleset gives it back to them, 0 included. It is
+// taken for that too when an ip rule selects it: what else would it be there for?
+static bool mark_is_known(const struct resolve_view *v, const struct ct_conn *c,
+	const struct rtnl_rules *rules)
+{
+	for (unsigned int i = 0; i < rules->n_marks; i++)
+		if ((c->mark & rules->mask[i]) == (rules->mark[i] & rules->mask[i]))
+			return true;
+	return v->marks_restored(v->arg);
+}
+
 static enum nfo_reason find_by_rules(
 	const struct resolve_view *v, const struct ct_conn *c, struct routes *r)
 {
@@ -177,10 +186,10 @@ static enum nfo_reason find_by_rules(
 
 	if (rules->other)
 		return NFO_R_POLICY_RULE;
-	for (unsigned int i = 0; i < rules->n_marks; i++)
-		if ((c->mark & rules->mask[i]) == (rules->mark[i] & rules->mask[i]))
-			return find_routes(v, c, c->mark, r);
-	return rules->n_marks != 0 ? any_mark(v, c, rules, r) : find_routes(v, c, 0, r);
+	if (rules->n_marks == 0)
+		return find_routes(v, c, 0, r);
+	return mark_is_known(v, c, rules) ? find_routes(v, c, c->mark, r)
+					  : any_mark(v, c, rules, r);
 }
 
 // Does conntrack tell too little to know which of several next hops packets take?

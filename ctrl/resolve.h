@@ -19,6 +19,8 @@ struct resolve_view {
 	const struct rtnl_neigh *(*neigh)(
 		void *arg, int ifindex, uint8_t family, const union nfo_addr *addr);
 	const struct rtnl_rules *(*rules)(void *arg, uint8_t family);
+	// True if rules give connections' marks back to packets.
+	bool (*marks_restored)(void *arg);
 	bool (*ipsec)(void *arg); // true if an IPsec policy may apply
 	// True if one flowtable that may hold 'conn' lists both (which may be the same).
 	bool (*flowtable)(void *arg, const struct ct_conn *conn, int ifindex_a, int ifindex_b);

@@ -8,6 +8,7 @@ static void one(void *arg, const struct nlmsghdr *nlh)
 	struct nft_flowtable ft;
 
 	(void)arg;
+	nft_decode_restores_mark(nlh);
 	if (nft_decode_flowtable(nlh, &ft))
 		return;
 	for (unsigned int i = 0; i < ft.n_devices; i++)

@@ -247,6 +247,12 @@ uint32_t nft_epoch(const struct nft *nft)
 	return k.epoch;
 }
 
+bool nft_restores_marks(struct nft *nft)
+{
+	(void)nft;
+	return false;
+}
+
 const char *nft_unsupported(const struct nft *nft)
 {
 	(void)nft;

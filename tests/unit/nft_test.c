@@ -208,6 +208,44 @@ static void live_reload(void **state)
 	nft_destroy(nft);
 }
 
+// Rules of every kind that speak of marks; only one that gives a connection's back counts.
+static void live_marks(void **state)
+{
+	static const struct {
+		const char *rule;
+		bool restores;
+	} rows[] = {
+		{"meta mark set 1", false},
+		{"ct mark set meta mark", false},
+		{"ct mark 1 counter", false},
+		{"ct mark 1 meta mark set 2", false}, // a comparison, not what is set
+		{"meta mark set ct mark", true},
+		{"meta mark set ct mark and 0xff", true},
+		{"ip saddr 10.0.0.1 meta mark set ct mark", true},
+	};
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	struct nft *nft = nft_create(loop, count, &changes);
+
+	assert_non_null(nft);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char command[256];
+
+		snprintf(command, sizeof(command),
+			"nft 'flush ruleset; add table ip t; add chain ip t c { type filter hook "
+			"prerouting priority -150; }; add rule ip t c %s'",
+			rows[i].rule);
+		live_run(command);
+		live_turns(loop, 20);
+		if (nft_restores_marks(nft) != rows[i].restores)
+			fail_msg("%s", rows[i].rule);
+	}
+	live_run("nft flush ruleset");
+	live_turns(loop, 20);
+	assert_false(nft_restores_marks(nft));
+	nft_destroy(nft);
+}
+
 static void live_at_start(void **state)
 {
 	struct loop *loop = live_loop(state);
@@ -240,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(live_reason, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_events, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_reload, live_setup, live_teardown),
+		cmocka_unit_test_setup_teardown(live_marks, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_at_start, live_setup, live_teardown),
 	};
 

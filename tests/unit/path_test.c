@@ -121,6 +121,11 @@ static void test_marks(void **state)
 	net.rules = (struct rtnl_rules){.n_marks = 1, .mark = {7}, .mask = {0xff}};
 	net.marked.gateway.v4_be = ip("10.0.2.253");
 	assert_int_equal(resolved(&conn), NFO_R_POLICY_RULE); // other routes with a mark
+	net.marks_restored = true; // packets of a connection without mark have none
+	net.queries = 0;
+	assert_int_equal(resolved(&conn), NFO_R_OFFLOADED);
+	assert_int_equal(net.key[1].mark, 0);
+	net.marks_restored = false;
 	net.queries = 0;
 	net.to_server = net.marked; // for neigh()
 	conn.mark = 0x107;

@@ -25,6 +25,7 @@ static struct {
 	struct rtnl_rules rules;
 	const char *hooked;
 	bool ipsec;
+	bool marks_restored;
 	bool flowtable;
 	unsigned int queries;
 	struct rtnl_route_key key[8];
@@ -136,6 +137,12 @@ static bool hooked(void *arg, const char *ifname)
 	return net.hooked != NULL && strcmp(net.hooked, ifname) == 0;
 }
 
+static bool marks_restored(void *arg)
+{
+	(void)arg;
+	return net.marks_restored;
+}
+
 static bool ipsec(void *arg)
 {
 	(void)arg;
@@ -172,6 +179,7 @@ static const struct resolve_view view = {
 	.multipath = multipath,
 	.neigh = neigh,
 	.rules = rules,
+	.marks_restored = marks_restored,
 	.ipsec = ipsec,
 	.flowtable = flowtable,
 };
