@@ -92,5 +92,5 @@ for proto in tcp udp udp0; do
 		kind "$proto-dnat-port" yes dnat_port $(flows $proto 10.0.2.2)
 	}
 done
-kind gre no plain gre,from=lan,src=10.0.1.2,dst=10.0.2.2 gre,from=lan,src=10.0.1.3,dst=10.0.2.3
+kind gre yes plain gre,from=lan,src=10.0.1.2,dst=10.0.2.2 gre,from=lan,src=10.0.1.3,dst=10.0.2.3
 kind gre-masquerade no masquerade gre,from=lan,src=10.0.1.2,dst=10.0.2.2

@@ -47,11 +47,11 @@ flows() {
 for proto in tcp udp; do
 	# shellcheck disable=SC2046 # words
 	{
-		kind "$proto" no plain $(flows $proto 2001:db8:2::2)
-		kind "$proto-masquerade" no masquerade $(flows $proto 2001:db8:2::2)
-		kind "$proto-snat" no snat $(flows $proto 2001:db8:2::2)
-		kind "$proto-dnat" no dnat $(flows $proto 2001:db8:1::100)
-		kind "$proto-snat-dnat" no both $(flows $proto 2001:db8:2::2)
+		kind "$proto" yes plain $(flows $proto 2001:db8:2::2)
+		kind "$proto-masquerade" yes masquerade $(flows $proto 2001:db8:2::2)
+		kind "$proto-snat" yes snat $(flows $proto 2001:db8:2::2)
+		kind "$proto-dnat" yes dnat $(flows $proto 2001:db8:1::100)
+		kind "$proto-snat-dnat" yes both $(flows $proto 2001:db8:2::2)
 	}
 done
-kind gre no plain gre,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2
+kind gre yes plain gre,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2

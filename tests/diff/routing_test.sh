@@ -134,16 +134,16 @@ flows() { # DESTINATION
 # shellcheck disable=SC2046 # words
 {
 	kind gateway yes gateway $(flows 10.9.0.1)
-	kind gateway-ipv6 no gateway tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:9::1 \
+	kind gateway-ipv6 yes gateway tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:9::1 \
 		udp,from=lan,src=2001:db8:1::2,dst=2001:db8:9::1
 	kind counter yes counter $(flows 10.0.2.2)
 	kind two-tables yes tables $(flows 10.0.2.2)
-	kind two-tables-ipv6 no tables udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2
+	kind two-tables-ipv6 yes tables udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2
 	kind zone yes zone $(flows 10.0.2.2)
-	kind vrf no vrf $(flows 10.0.2.2)
-	kind bond no bond $(flows 10.0.2.2)
-	kind rule-by-mark no mark $(flows 10.9.0.1)
-	kind rule-by-source no source $(flows 10.9.0.1)
-	kind ecmp no ecmp $(flows 10.9.0.1) $(flows 10.9.0.2) $(flows 10.9.7.3)
-	kind via-ipv6 no via_ipv6 $(flows 10.9.0.1)
+	kind vrf yes vrf $(flows 10.0.2.2)
+	kind bond yes bond $(flows 10.0.2.2)
+	kind rule-by-mark yes mark $(flows 10.9.0.1)
+	kind rule-by-source yes source $(flows 10.9.0.1)
+	kind ecmp yes ecmp $(flows 10.9.0.1) $(flows 10.9.0.2) $(flows 10.9.7.3)
+	kind via-ipv6 yes via_ipv6 $(flows 10.9.0.1)
 }

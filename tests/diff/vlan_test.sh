@@ -99,12 +99,12 @@ flows() { # TAGS, each with a comma before it
 # shellcheck disable=SC2046 # words
 {
 	for where in sub real; do
-		kind "vlan-in-$where" no "lan_$where" $(flows ,tag=8100.5)
-		kind "vlan-out-$where" no "wan_$where" $(flows '')
-		kind "vlan-both-$where" no "both_$where" $(flows ,tag=8100.5)
-		kind "qinq-$where" no "qinq_$where" $(flows ,tag=88a8.100,tag=8100.5)
+		kind "vlan-in-$where" yes "lan_$where" $(flows ,tag=8100.5)
+		kind "vlan-out-$where" yes "wan_$where" $(flows '')
+		kind "vlan-both-$where" yes "both_$where" $(flows ,tag=8100.5)
+		kind "qinq-$where" yes "qinq_$where" $(flows ,tag=88a8.100,tag=8100.5)
 	done
-	kind vlan-to-vlan no between $(flows ,tag=8100.5)
-	kind vlan-ipv6 no both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
+	kind vlan-to-vlan yes between $(flows ,tag=8100.5)
+	kind vlan-ipv6 yes both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
 		udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5
 }
