@@ -37,6 +37,11 @@ static inline bool rng_percent(struct rng *r, uint32_t percent)
 
 static inline void rng_fill(struct rng *r, uint8_t *to, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		to[i] = (uint8_t)(rng_next(r) >> 32);
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < n; i++, bits >>= 8) {
+		if (i % 8 == 0)
+			bits = rng_next(r);
+		to[i] = (uint8_t)bits;
+	}
 }
