@@ -20,6 +20,7 @@ struct options {
 	const char *socket, *name;
 	unsigned int frames;
 	bool offloaded; // the daemon is expected to forward the flows
+	bool no_tags;
 	int slow;
 };
 
@@ -46,6 +47,7 @@ static void usage(FILE *out)
 	      "  --frames N         how many of them (default 2000)\n"
 	      "  --socket PATH      of the daemon: count what its workers forward\n"
 	      "  --offloaded        wait until they forward the flows\n"
+	      "  --no-tags          send no frames with other VLAN tags than the flows'\n"
 	      "  --pcap DIR         keep frames of mismatches there\n"
 	      "  --perturb flip|drop   spoil each hundredth frame of the gateway, to see it found\n"
 	      "  --slow N           factor for time limits\n"
@@ -164,6 +166,7 @@ static void random_phase(void)
 
 	draft.rng = &run.rng;
 	draft.wires = &run.wires;
+	draft.no_tags = options.no_tags;
 	for (run.batch = 0; run.sent < last && run.shown < BAD_BATCHES_MAX; run.batch++) {
 		run.rng.state = run.seed * 0x100000001 + run.batch;
 		if (run.batch % CLOSE_EVERY == CLOSE_EVERY - 1)
@@ -199,6 +202,8 @@ static bool set_option(int option)
 		return true;
 	case 'O':
 		return options.offloaded = true;
+	case 'T':
+		return options.no_tags = true;
 	case 'd':
 		run.pcap_dir = optarg;
 		return true;
@@ -218,9 +223,9 @@ static void parse_options(int argc, char **argv)
 {
 	static const struct option known[] = {{"port", 1, NULL, 'p'}, {"flow", 1, NULL, 'f'},
 		{"seed", 1, NULL, 's'}, {"frames", 1, NULL, 'n'}, {"socket", 1, NULL, 'S'},
-		{"offloaded", 0, NULL, 'O'}, {"pcap", 1, NULL, 'd'}, {"perturb", 1, NULL, 'x'},
-		{"slow", 1, NULL, 'w'}, {"name", 1, NULL, 'N'}, {"help", 0, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+		{"offloaded", 0, NULL, 'O'}, {"no-tags", 0, NULL, 'T'}, {"pcap", 1, NULL, 'd'},
+		{"perturb", 1, NULL, 'x'}, {"slow", 1, NULL, 'w'}, {"name", 1, NULL, 'N'},
+		{"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
 
 	run.seed = 1;

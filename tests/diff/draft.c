@@ -125,16 +125,22 @@ void draft_emit(const struct draft *d, struct frames *to, const uint8_t *bytes, 
 	f->what = d->what ? d->what : "plain";
 }
 
-static const struct quirk *pick(struct draft *d)
+static unsigned int weight_of(const struct draft *d, const struct quirk *q)
 {
 	const unsigned int family = d->side.family == 4 ? QUIRK_V4 : QUIRK_V6;
+
+	return (q->families & family) == 0 || (q->tags && d->no_tags) ? 0 : q->weight;
+}
+
+static const struct quirk *pick(struct draft *d)
+{
 	unsigned int total = 0, at;
 
 	for (size_t i = 0; i < n_quirks; i++)
-		total += quirks[i].families & family ? quirks[i].weight : 0;
+		total += weight_of(d, &quirks[i]);
 	at = rng_below(d->rng, total);
 	for (size_t i = 0; i < n_quirks; i++) {
-		const unsigned int weight = quirks[i].families & family ? quirks[i].weight : 0;
+		const unsigned int weight = weight_of(d, &quirks[i]);
 
 		if (at < weight)
 			return &quirks[i];

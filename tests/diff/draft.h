@@ -9,6 +9,7 @@
 struct draft {
 	struct rng *rng;
 	const struct wires *wires;
+	bool no_tags; // leave out quirks of VLAN tags
 	const struct flow *flow;
 	unsigned int dir;
 	const char *what; // NULL: plain
@@ -25,6 +26,7 @@ struct quirk {
 	void (*describe)(struct draft *d);                // changes side and spec; may be NULL
 	void (*bend)(struct draft *d);                    // changes the bytes; may be NULL
 	void (*emit)(struct draft *d, struct frames *to); // instead of one frame; may be NULL
+	bool tags;                                        // it changes VLAN tags
 };
 
 enum { QUIRK_V4 = 1, QUIRK_V6 = 2, QUIRK_ANY = 3 };

@@ -26,6 +26,7 @@ router_lan_sub() {
 }
 
 router_lan_real() {
+	knows_tags || return 77
 	lan_vlan
 	rules 'lan, wan'
 }
@@ -42,6 +43,7 @@ router_wan_sub() {
 }
 
 router_wan_real() {
+	knows_tags || return 77
 	wan_vlan
 	rules 'lan, wan' "$(masquerade wan.6)"
 }
@@ -59,6 +61,7 @@ router_both_sub() {
 }
 
 router_both_real() {
+	knows_tags || return 77
 	both_vlan
 	rules 'lan, wan' "$(masquerade wan.6)"
 }
@@ -76,12 +79,14 @@ router_qinq_sub() {
 }
 
 router_qinq_real() {
+	knows_tags || return 77
 	qinq
 	rules 'lan, wan' "$(masquerade wan)"
 }
 
 # Two VLANs of one port: in and out by the same wire.
 router_between() {
+	knows_tags || return 77
 	vlan lan lan.5 5
 	vlan lan lan.7 7
 	net lan.5 1
