@@ -8,33 +8,13 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
+#include "csum.h"
+
 enum {
 	CWR = 0x80,
 	LAST_ONLY = RTE_TCP_FIN_FLAG | RTE_TCP_PSH_FLAG,
 	MANGLED_0 = 0xffff, // means the same as 0, which UDP has for "no checksum"
 };
-
-static uint16_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)(sum + (sum >> 16));
-}
-
-// From 'start' within the first segment to the packet's end. (rte_raw_cksum_mbuf() of DPDK 22.11
-// loses carries behind a segment of odd length.)
-static uint16_t sum_from(const struct rte_mbuf *m, uint32_t start)
-{
-	uint32_t total = 0, done = 0;
-
-	for (; m != NULL; m = m->next, start = 0) {
-		const uint32_t len = m->data_len - start;
-		const uint16_t sum = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, void *, start), len);
-
-		total += done & 1 ? rte_bswap16(sum) : sum;
-		done += len;
-	}
-	return fold(total);
-}
 
 bool gso_checksum(struct rte_mbuf *m, uint16_t start, uint16_t offset)
 {
@@ -43,7 +23,7 @@ bool gso_checksum(struct rte_mbuf *m, uint16_t start, uint16_t offset)
 
 	if (field + sizeof(sum) > m->data_len)
 		return false;
-	sum = (uint16_t)~sum_from(m, start);
+	sum = (uint16_t)~csum_packet(m, start, m->pkt_len - start);
 	if (sum == 0)
 		sum = MANGLED_0;
 	memcpy(rte_pktmbuf_mtod_offset(m, void *, field), &sum, sizeof(sum));
@@ -150,7 +130,7 @@ static uint16_t pseudo_sum(const struct gso *gso, uint16_t field, uint32_t len)
 	const uint16_t was_high = rte_cpu_to_be_16((uint16_t)(whole >> 16));
 	const uint16_t was_low = rte_cpu_to_be_16((uint16_t)whole);
 
-	return fold((uint32_t)field + (uint16_t)~was_high + (uint16_t)~was_low
+	return csum_fold((uint32_t)field + (uint16_t)~was_high + (uint16_t)~was_low
 		    + rte_cpu_to_be_16((uint16_t)len));
 }
 

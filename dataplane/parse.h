@@ -3,7 +3,9 @@
 // punted here is what the kernel's nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() give
 // back to its stack (net/netfilter/nf_flow_table_ip.c), and more where the hardware or a peer may
 // lie. Tags are taken as net/core/dev.c and net/8021q/vlan_core.c do: a VLAN of 0 is a priority
-// only, and so are the other bits of a tag. Pure and inline: no log, no allocation, no system call.
+// only, and so are the other bits of a tag. Frames with a priority miss the kernel's fast path where
+// it hooks below the VLAN's interface, so that conntrack sees them; they are forwarded if conntrack
+// would let them pass. Pure and inline: no log, no allocation, no system call.
 #pragma once
 
 #include <netinet/in.h>
@@ -37,6 +39,7 @@ struct parse {
 	const struct rte_ether_addr *mac; // the receiving port's address
 	uint16_t iface;                   // untagged
 	uint16_t l3;                      // offset of the IP header
+	bool priority;                    // a tag has more than a VLAN
 	struct table_key *key;
 };
 
@@ -92,10 +95,34 @@ static inline enum nfo_punt parse_l4(const struct parse *p, const void *l4, uint
 		return NFO_P_LENGTH;
 	memcpy(&ports_be, l4, sizeof(ports_be)); // at the same place in TCP and UDP
 	p->key->word[0] = table_key_head(ports_be, p->iface, proto, family);
+	// without ACK it is no packet of an established connection, whatever else it is
 	if (proto == IPPROTO_TCP
-		&& unlikely(tcp->tcp_flags & (RTE_TCP_SYN_FLAG | PARSE_TCP_END)))
+		&& unlikely((tcp->tcp_flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG | PARSE_TCP_END))
+			    != RTE_TCP_ACK_FLAG))
 		return NFO_P_TCP_FLAGS;
 	return PARSE_OK;
+}
+
+// As nf_checksum() (net/netfilter/utils.c) for conntrack, unless the NIC has looked.
+static inline bool parse_l4_checksum_wrong(
+	const struct rte_mbuf *m, uint16_t l3, uint8_t proto, uint8_t family)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l3);
+	const struct rte_ipv6_hdr *ip6 = (const void *)ip;
+	const uint32_t l4 = l3 + (uint32_t)(family == NFO_IPV4 ? sizeof(*ip) : sizeof(*ip6));
+	const uint32_t bytes = family == NFO_IPV4
+				       ? rte_be_to_cpu_16(ip->total_length) - (uint32_t)sizeof(*ip)
+				       : rte_be_to_cpu_16(ip6->payload_len);
+	const uint16_t pseudo = family == NFO_IPV4 ? rte_ipv4_phdr_cksum(ip, 0)
+						   : rte_ipv6_phdr_cksum(ip6, 0);
+
+	if (proto == IPPROTO_GRE
+		|| (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+		return false;
+	if (proto == IPPROTO_UDP
+		&& rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, l4)->dgram_cksum == 0)
+		return false;
+	return csum_fold((uint32_t)csum_packet(m, l4, bytes) + pseudo) != 0xffff;
 }
 
 static inline bool parse_l4_known(uint8_t proto)
@@ -185,6 +212,7 @@ static inline enum nfo_punt parse_vlans(const struct rte_mbuf *m, struct parse *
 		if (tags == NFO_MAX_VLANS)
 			return NFO_P_VLAN;
 		vid = rte_be_to_cpu_16(tag[0]) & PARSE_TCI_VID;
+		p->priority |= vid == 0 || vid != rte_be_to_cpu_16(tag[0]);
 		if (vid != 0)
 			p->iface = iface_behind(p->ifaces, p->iface, iface_tpid(*type_be), vid);
 		if (p->iface == IFACE_NONE)
@@ -203,6 +231,7 @@ static inline enum nfo_punt parse_frame(const struct rte_mbuf *m, struct parse *
 	uint16_t type_be;
 
 	p->l3 = sizeof(*eth);
+	p->priority = false;
 	if (unlikely(m->data_len < sizeof(*eth)))
 		return NFO_P_LENGTH;
 	type_be = eth->ether_type;
@@ -214,8 +243,13 @@ static inline enum nfo_punt parse_frame(const struct rte_mbuf *m, struct parse *
 	if (unlikely(!rte_is_same_ether_addr(&eth->dst_addr, p->mac)))
 		return NFO_P_OTHER_MAC;
 	if (likely(type_be == RTE_BE16(RTE_ETHER_TYPE_IPV4)))
-		return parse_ipv4(m, p);
-	return type_be == RTE_BE16(RTE_ETHER_TYPE_IPV6) ? parse_ipv6(m, p) : NFO_P_NOT_IP;
+		verdict = parse_ipv4(m, p);
+	else
+		verdict = type_be == RTE_BE16(RTE_ETHER_TYPE_IPV6) ? parse_ipv6(m, p) : NFO_P_NOT_IP;
+	if (unlikely(p->priority) && verdict == PARSE_OK
+		&& parse_l4_checksum_wrong(m, p->l3, p->key->proto, p->key->family))
+		return NFO_P_CHECKSUM;
+	return verdict;
 }
 
 static inline uint32_t parse_l4_offset(const struct table_key *key, uint16_t l3)

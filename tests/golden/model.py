@@ -13,7 +13,7 @@ import golden
 TCP, UDP, GRE = 6, 17, 47
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "gre": GRE}
 TPIDS = {0x8100: "", 0x88A8: "ad:"}
-FIN, SYN, RST = 1, 2, 4
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 EXTENSIONS = {0, 43, 51, 60, 135}  # of IPv6, but for the fragment header
 FRAGMENT = 44
 MAX_TAGS = 2
@@ -135,6 +135,7 @@ class Frame:
     def tags(self, data, known):
         """The type behind all tags. Those with VLAN 0 are none."""
         self.at = 14  # of what follows the type
+        self.priority = False
         kind = struct.unpack("!H", data[12:14])[0]
         while kind in TPIDS:
             if len(data) < self.at + 4:
@@ -142,6 +143,7 @@ class Frame:
             if self.at == 14 + 4 * MAX_TAGS:
                 raise Punt("vlan")
             tci, inner = struct.unpack("!HH", data[self.at:self.at + 4])
+            self.priority |= tci & 0xF000 != 0 or tci == 0
             if tci & 0xFFF:
                 self.stack += ((kind, tci & 0xFFF),)
             if self.stack and known is not None and self.stack not in known:
@@ -202,6 +204,16 @@ class Frame:
         if not (20 if proto == TCP else 8) <= length <= end - start:
             raise Punt("length")
         self.ports = struct.unpack("!HH", l4[:4])
+
+    def bad_checksum(self):
+        """Of the transport, as conntrack sees it. Packets that have a priority go that way in the
+        kernel where its flowtable hooks below the VLAN's device."""
+        data = self.ip[self.start:self.end]
+        at = {TCP: 16, UDP: 6}.get(self.proto)
+        if at is None or (self.proto == UDP and data[at:at + 2] == b"\0\0"):
+            return False
+        pseudo = b"".join(self.addresses)
+        return ones_sum(pseudo + struct.pack("!II", len(data), self.proto) + data) != 0xFFFF
 
     def tcp_flags(self):
         return self.ip[self.start + 13] if self.proto == TCP else 0
@@ -311,12 +323,15 @@ def decide(data, mac, port, table):
     frame = Frame(data, mac, table.known.get(port, ()))
     flow = table.flow.get((port, frame.stack, frame.proto, frame.match()))
     flags = frame.tcp_flags()
-    if flags & (SYN | FIN | RST):
+    # without ACK: not the kernel's rule of the fast path, but conntrack's
+    if frame.proto == TCP and flags & (SYN | FIN | RST | ACK) != ACK:
         if flow and flags & (FIN | RST):
             flow.closing = True
             if flow.sibling:
                 flow.sibling.closing = True
         raise Punt("tcp-flags")
+    if frame.priority and frame.bad_checksum():
+        raise Punt("checksum")
     if not flow:
         raise Punt("miss")
     if flow.closing:

@@ -80,7 +80,11 @@ rule("108-vlan-priority-tag", "A tag with VLAN 0 is none, its priority is not ke
 rule("109-vlan-priority-bits", "Priority and DEI bits do not choose the flow and are not kept |"
      "skb_vlan_tag_get_id(); the VLAN device's egress map has none",
      [line("vlan-in=100"), line6("vlan-in=100 vlan-out=100")],
-     tagged(0xE000 | 100) + tagged(0x1000 | 100), 4)
+     tagged(0xE000 | 100) + tagged(0x1000 | 100)
+     # conntrack sees these in the kernel, and takes none whose checksum is wrong
+     + [ether(from_client(check=0x1234), tags=[0x2000 | 100]),
+        ether(from_client(check=0x1234), tags=[100]), ether(from_client(check=0), tags=[0x2000 | 100])],
+     6, checksum=1)
 
 rule("110-vlan-unknown", "A stack of tags that no flow of the port has, however good the rest |"
      "flow_offload_lookup(): the tags belong to the key. The outer tag of a flow's two alone is a"
@@ -174,7 +178,8 @@ rule("125-not-ip", "MPLS, PPPoE, an unknown type, a length instead of a type, th
      " data |"
      "skb->protocol is neither ETH_P_IP nor ETH_P_IPV6",
      [line(), line6()],
-     [ether(from_client(), kind=kind) for kind in (0x8847, 0x8863, 0x8864, 0x88B5, 46, 0x0801,
+     # control traffic first, as the kernel gets it before all else of a burst
+     [ether(from_client(), kind=kind) for kind in (0x8863, 46, 0x8847, 0x8864, 0x88B5, 0x0801,
                                                    0x86DE)], 0, not_ip=7)
 
 # --- order, size, workers ---
