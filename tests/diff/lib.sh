@@ -13,7 +13,7 @@
 #
 # 'yes': the workers have to forward the flows, at least $DIFF_SHARE percent of the plain packets;
 # 'no': they do not yet, and the bytes have to be the same all the same. ROUTER is the function's
-# name without router_, which returns 77 if the kernel cannot do it, FLOW as nfo-diff says.
+# name without router_, FLOW as nfo-diff says.
 #
 # Options of each script:
 #   --seed N           other random frames (default $NFO_SEED or 1)
@@ -70,17 +70,21 @@ diff_say_facts() {
 		# with priority bits in their tag miss it, other MAC addresses do not), both its paths give
 		# the same bytes or the gateway's kernel takes the same one.
 	END
-	knows_tags || cat >&2 <<-END
+	! is_5_10 || cat >&2 <<-END
 		# This kernel's flowtable does not look at VLAN tags, and takes packets of other VLANs for the
 		# flows'; the gateway does what the slow path does. So no frames with other tags are sent, and
 		# no VLANs pass a flowtable upon the device below. It does not take GRE either.
 	END
 }
 
-# Before 5.13 the kernel's flowtable does not look at VLAN tags: packets of any VLAN are taken for a
-# flow's, and leave with the tag that they came with.
-knows_tags() {
-	[[ $(uname -r) != 5.10.* ]]
+# What a router function returns with when the kernel's own flowtable fails there; says why.
+flawed() {
+	diff_why="this kernel's flowtable $*"
+	return 77
+}
+
+is_5_10() {
+	[[ $(uname -r) == 5.10.* ]]
 }
 
 diff_routers() {
@@ -227,7 +231,7 @@ kind() {
 	shift 3
 	# shellcheck disable=SC2053 # a pattern
 	[[ $name == $diff_only ]] || return 0
-	knows_tags || {
+	! is_5_10 || {
 		arguments+=(--no-tags)
 		[[ $name != gre* ]] || expected=no
 	}
@@ -235,7 +239,7 @@ kind() {
 	code=$?
 	[ "$code" = 0 ] || {
 		if [ "$code" = 77 ]; then
-			skip "$name" "this kernel's flowtable does not look at VLAN tags"
+			skip "$name" "$diff_why"
 		else
 			not_ok "$name" "router_$router failed"
 		fi
