@@ -119,7 +119,7 @@ enum nfo_reason {
 	X(FRAGMENT, "fragment", "an IP fragment")                                         \
 	X(TTL, "ttl", "TTL or hop limit of 0 or 1")                                       \
 	X(CHECKSUM, "checksum", "bad checksum")                                           \
-	X(TCP_FLAGS, "tcp-flags", "SYN, FIN, RST, or no ACK")                             \
+	X(TCP_FLAGS, "tcp-flags", "SYN, FIN or RST; of prioritized frames, no ACK")       \
 	X(SAMPLE, "sample", "one packet of a flow, so that the kernel sees it is in use") \
 	X(CLOSING, "closing", "its connection is closing")                                \
 	X(MTU, "mtu", "longer than the path MTU")                                         \

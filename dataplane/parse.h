@@ -95,34 +95,37 @@ static inline enum nfo_punt parse_l4(const struct parse *p, const void *l4, uint
 		return NFO_P_LENGTH;
 	memcpy(&ports_be, l4, sizeof(ports_be)); // at the same place in TCP and UDP
 	p->key->word[0] = table_key_head(ports_be, p->iface, proto, family);
-	// without ACK it is no packet of an established connection, whatever else it is
 	if (proto == IPPROTO_TCP
-		&& unlikely((tcp->tcp_flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG | PARSE_TCP_END))
-			    != RTE_TCP_ACK_FLAG))
+		&& unlikely(tcp->tcp_flags & (RTE_TCP_SYN_FLAG | PARSE_TCP_END)))
 		return NFO_P_TCP_FLAGS;
 	return PARSE_OK;
 }
 
-// As nf_checksum() (net/netfilter/utils.c) for conntrack, unless the NIC has looked.
-static inline bool parse_l4_checksum_wrong(
+// What conntrack would find invalid of a packet of an established connection, and so not translate:
+// a wrong checksum, as nf_checksum() (net/netfilter/utils.c) computes it unless the NIC has looked,
+// and TCP without ACK (nf_conntrack_tcp_packet()).
+static inline enum nfo_punt parse_as_conntrack(
 	const struct rte_mbuf *m, uint16_t l3, uint8_t proto, uint8_t family)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l3);
 	const struct rte_ipv6_hdr *ip6 = (const void *)ip;
-	const uint32_t l4 = l3 + (uint32_t)(family == NFO_IPV4 ? sizeof(*ip) : sizeof(*ip6));
+	const uint32_t at = l3 + (uint32_t)(family == NFO_IPV4 ? sizeof(*ip) : sizeof(*ip6));
 	const uint32_t bytes = family == NFO_IPV4
 				       ? rte_be_to_cpu_16(ip->total_length) - (uint32_t)sizeof(*ip)
 				       : rte_be_to_cpu_16(ip6->payload_len);
 	const uint16_t pseudo = family == NFO_IPV4 ? rte_ipv4_phdr_cksum(ip, 0)
 						   : rte_ipv6_phdr_cksum(ip6, 0);
+	const void *l4 = rte_pktmbuf_mtod_offset(m, const void *, at);
 
+	if (proto == IPPROTO_TCP
+		&& !(((const struct rte_tcp_hdr *)l4)->tcp_flags & RTE_TCP_ACK_FLAG))
+		return NFO_P_TCP_FLAGS;
 	if (proto == IPPROTO_GRE
-		|| (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
-		return false;
-	if (proto == IPPROTO_UDP
-		&& rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, l4)->dgram_cksum == 0)
-		return false;
-	return csum_fold((uint32_t)csum_packet(m, l4, bytes) + pseudo) != 0xffff;
+		|| (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD
+		|| (proto == IPPROTO_UDP && ((const struct rte_udp_hdr *)l4)->dgram_cksum == 0))
+		return PARSE_OK;
+	return csum_fold((uint32_t)csum_packet(m, at, bytes) + pseudo) == 0xffff ? PARSE_OK
+										 : NFO_P_CHECKSUM;
 }
 
 static inline bool parse_l4_known(uint8_t proto)
@@ -246,9 +249,8 @@ static inline enum nfo_punt parse_frame(const struct rte_mbuf *m, struct parse *
 		verdict = parse_ipv4(m, p);
 	else
 		verdict = type_be == RTE_BE16(RTE_ETHER_TYPE_IPV6) ? parse_ipv6(m, p) : NFO_P_NOT_IP;
-	if (unlikely(p->priority) && verdict == PARSE_OK
-		&& parse_l4_checksum_wrong(m, p->l3, p->key->proto, p->key->family))
-		return NFO_P_CHECKSUM;
+	if (unlikely(p->priority) && verdict == PARSE_OK)
+		return parse_as_conntrack(m, p->l3, p->key->proto, p->key->family);
 	return verdict;
 }
 

@@ -21,6 +21,7 @@ struct options {
 	unsigned int frames;
 	bool offloaded; // the daemon is expected to forward the flows
 	bool no_tags;
+	const char *without;
 	int slow;
 };
 
@@ -48,6 +49,7 @@ static void usage(FILE *out)
 	      "  --socket PATH      of the daemon: count what its workers forward\n"
 	      "  --offloaded        wait until they forward the flows\n"
 	      "  --no-tags          send no frames with other VLAN tags than the flows'\n"
+	      "  --without NAME     send no frames of that kind of oddity, such as fragments\n"
 	      "  --pcap DIR         keep frames of mismatches there\n"
 	      "  --perturb flip|drop   spoil each hundredth frame of the gateway, to see it found\n"
 	      "  --slow N           factor for time limits\n"
@@ -167,6 +169,7 @@ static void random_phase(void)
 	draft.rng = &run.rng;
 	draft.wires = &run.wires;
 	draft.no_tags = options.no_tags;
+	draft.without = options.without;
 	for (run.batch = 0; run.sent < last && run.shown < BAD_BATCHES_MAX; run.batch++) {
 		run.rng.state = run.seed * 0x100000001 + run.batch;
 		if (run.batch % CLOSE_EVERY == CLOSE_EVERY - 1)
@@ -204,6 +207,9 @@ static bool set_option(int option)
 		return options.offloaded = true;
 	case 'T':
 		return options.no_tags = true;
+	case 'W':
+		options.without = optarg;
+		return true;
 	case 'd':
 		run.pcap_dir = optarg;
 		return true;
@@ -223,7 +229,8 @@ static void parse_options(int argc, char **argv)
 {
 	static const struct option known[] = {{"port", 1, NULL, 'p'}, {"flow", 1, NULL, 'f'},
 		{"seed", 1, NULL, 's'}, {"frames", 1, NULL, 'n'}, {"socket", 1, NULL, 'S'},
-		{"offloaded", 0, NULL, 'O'}, {"no-tags", 0, NULL, 'T'}, {"pcap", 1, NULL, 'd'},
+		{"offloaded", 0, NULL, 'O'}, {"no-tags", 0, NULL, 'T'}, {"without", 1, NULL, 'W'},
+		{"pcap", 1, NULL, 'd'},
 		{"perturb", 1, NULL, 'x'}, {"slow", 1, NULL, 'w'}, {"name", 1, NULL, 'N'},
 		{"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;

@@ -129,7 +129,10 @@ static unsigned int weight_of(const struct draft *d, const struct quirk *q)
 {
 	const unsigned int family = d->side.family == 4 ? QUIRK_V4 : QUIRK_V6;
 
-	return (q->families & family) == 0 || (q->tags && d->no_tags) ? 0 : q->weight;
+	if ((q->families & family) == 0 || (q->tags && d->no_tags)
+		|| (d->without && strcmp(d->without, q->what) == 0))
+		return 0;
+	return q->weight;
 }
 
 static const struct quirk *pick(struct draft *d)

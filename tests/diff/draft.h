@@ -10,6 +10,7 @@ struct draft {
 	struct rng *rng;
 	const struct wires *wires;
 	bool no_tags; // leave out quirks of VLAN tags
+	const char *without; // and the one of this name; may be NULL
 	const struct flow *flow;
 	unsigned int dir;
 	const char *what; // NULL: plain

@@ -115,6 +115,8 @@ flows() { # TAGS, each with a comma before it
 		kind "qinq-$where" yes "qinq_$where" $(flows ,tag=88a8.100,tag=8100.5)
 	done
 	kind vlan-to-vlan yes between $(flows ,tag=8100.5)
-	kind vlan-ipv6 yes both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
+	# Without fragments: ip6_fragment() keeps their sizes only where buffers have headroom for the
+	# headers to come, which depends on the device that they came by.
+	DIFF_OPTIONS='--without fragments' kind vlan-ipv6 yes both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
 		udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5
 }

@@ -323,8 +323,8 @@ def decide(data, mac, port, table):
     frame = Frame(data, mac, table.known.get(port, ()))
     flow = table.flow.get((port, frame.stack, frame.proto, frame.match()))
     flags = frame.tcp_flags()
-    # without ACK: not the kernel's rule of the fast path, but conntrack's
-    if frame.proto == TCP and flags & (SYN | FIN | RST | ACK) != ACK:
+    # without ACK: conntrack's rule, which sees those that have a priority
+    if flags & (SYN | FIN | RST) or (frame.priority and frame.proto == TCP and not flags & ACK):
         if flow and flags & (FIN | RST):
             flow.closing = True
             if flow.sibling:

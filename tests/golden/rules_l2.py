@@ -178,8 +178,7 @@ rule("125-not-ip", "MPLS, PPPoE, an unknown type, a length instead of a type, th
      " data |"
      "skb->protocol is neither ETH_P_IP nor ETH_P_IPV6",
      [line(), line6()],
-     # control traffic first, as the kernel gets it before all else of a burst
-     [ether(from_client(), kind=kind) for kind in (0x8863, 46, 0x8847, 0x8864, 0x88B5, 0x0801,
+     [ether(from_client(), kind=kind) for kind in (0x8847, 0x8863, 0x8864, 0x88B5, 46, 0x0801,
                                                    0x86DE)], 0, not_ip=7)
 
 # --- order, size, workers ---

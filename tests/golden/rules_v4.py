@@ -248,10 +248,8 @@ rule("028-v4-l4-length-fields", "UDP's length or TCP's header length beyond the 
 
 rule("029-v4-protocols", "ICMP, IGMP, SCTP, ESP and the rest between the flow's ends |"
      " nf_flow_tuple_ip()",
-     # IGMP first: the kernel gets control traffic before all else of a burst
-     [UDP, TCP], [ether(ipv4(C, S, from_client()[20:], 2)),
-                  ether(ipv4(C, S, b"\x08\0\xf7\xff" + bytes(4), 1))] +
-     [ether(ipv4(C, S, from_client()[20:], n)) for n in (4, 41, 50, 132, 136, 255)], 0,
+     [UDP, TCP], [ether(ipv4(C, S, b"\x08\0\xf7\xff" + bytes(4), 1))] +
+     [ether(ipv4(C, S, from_client()[20:], n)) for n in (2, 4, 41, 50, 132, 136, 255)], 0,
      protocol=8)
 
 rule("030-miss", "What is no flow: another address, port, protocol or port of entry |"
@@ -295,10 +293,10 @@ rule("034-tcp-fin-of-the-reply", "FIN of the reply closes the original direction
      [ether(tcp(S, 80, C, 40000, b"one")), ether(segment(flags=FIN | ACK | PSH)), ether(segment()),
       ether(tcp(S, 80, C, 40000, b"two"))], 1, tcp_flags=1, closing=2)
 
-rule("035-tcp-other-flags", "PSH, URG, ECE, CWR: forwarded unchanged. No ACK: for conntrack to judge |"
+rule("035-tcp-other-flags", "PSH, URG, ECE, CWR, none at all: forwarded unchanged |"
      " nf_flow_state_check()",
      TCP, [ether(segment(b"x", flags=f, urgent=1)) for f in (ACK | PSH, ACK | URG, ACK | ECE,
-                                                             ACK | CWR, 0, PSH)], 4, tcp_flags=2)
+                                                             ACK | CWR, 0)], 5)
 
 rule("036-tcp-fin-without-flow", "FIN and SYN of a connection that is no flow change none |"
      "the kernel looks up before it looks at flags",
