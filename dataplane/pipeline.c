@@ -42,7 +42,8 @@ static void punt(struct worker *w, struct rte_mbuf *m, uint16_t port, enum nfo_p
 	w->punts[reason]++;
 	count->punted_packets++;
 	count->punted[class]++;
-	worker_put(class == DP_PUNT_CONTROL ? &w->to_twin_first[port] : &w->to_twin[port], m);
+	w->control[port] |= (uint64_t)(class == DP_PUNT_CONTROL) << w->to_twin[port].n;
+	worker_put(&w->to_twin[port], m);
 }
 
 static inline void stage_parse(struct worker *w, struct burst *b, struct rte_mbuf **packets,

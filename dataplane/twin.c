@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -226,6 +227,11 @@ unsigned int twin_rx(struct twin *t, unsigned int queue, struct rte_mbuf **frame
 {
 	return t->kind == DP_TWIN_VIRTIO_USER ? twin_virtio_rx(t, queue, frames, n)
 					      : twin_tap_rx(t, queue, frames, n);
+}
+
+unsigned int twin_room(struct twin *t, unsigned int queue)
+{
+	return t->kind == DP_TWIN_VIRTIO_USER ? twin_virtio_room(t, queue) : UINT_MAX;
 }
 
 unsigned int twin_tx(struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)

@@ -71,6 +71,8 @@ const char *twin_word(enum dp_twin kind);
 // each, one more to find the end.
 unsigned int twin_rx(
 	struct twin *twin, unsigned int queue, struct rte_mbuf **frames, unsigned int n);
+// How many frames of one buffer twin_tx() would take now; a tap does not tell, and says UINT_MAX.
+unsigned int twin_room(struct twin *twin, unsigned int queue);
 // Gives frames to the kernel and frees them. Returns how many it took; the others are lost.
 unsigned int twin_tx(
 	struct twin *twin, unsigned int queue, struct rte_mbuf **frames, unsigned int n);

@@ -17,5 +17,6 @@ int twin_virtio_open(struct twin *twin, unsigned int queue);
 void twin_virtio_close(struct twin *twin, unsigned int queue);
 unsigned int twin_virtio_rx(
 	struct twin *twin, unsigned int queue, struct rte_mbuf **frames, unsigned int n);
+unsigned int twin_virtio_room(struct twin *twin, unsigned int queue);
 unsigned int twin_virtio_tx(
 	struct twin *twin, unsigned int queue, struct rte_mbuf **frames, unsigned int n);

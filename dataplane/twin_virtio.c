@@ -419,6 +419,12 @@ static bool put_frame(struct twin_ring *tr, struct rte_mbuf *m)
 	return true;
 }
 
+unsigned int twin_virtio_room(struct twin *t, unsigned int queue)
+{
+	reap(t->ring[queue]);
+	return t->ring[queue]->n_free / 2u;
+}
+
 unsigned int twin_virtio_tx(
 	struct twin *t, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "worker.h"
 
+#include <string.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -22,11 +23,33 @@ static void tx_flush(struct worker_tx *tx, uint16_t ethdev, unsigned int queue, 
 	tx->n = 0;
 }
 
-static void twin_flush(struct worker *w, unsigned int port, struct worker_tx *tx)
+_Static_assert(WORKER_VECTOR <= 64, "a bit of 'control' for each packet");
+
+// The packets of 'control' before the others, each in their order.
+static void control_first(struct worker_tx *tx, uint64_t control)
 {
-	w->count[port].twin_dropped +=
-		tx->n - twin_tx(&w->ports->port[port].twin, w->id, tx->packets, tx->n);
+	struct rte_mbuf *others[WORKER_VECTOR];
+	uint16_t n = 0, n_others = 0;
+
+	for (uint16_t i = 0; i < tx->n; i++) {
+		if (control >> i & 1)
+			tx->packets[n++] = tx->packets[i];
+		else
+			others[n_others++] = tx->packets[i];
+	}
+	memcpy(tx->packets + n, others, n_others * sizeof(others[0]));
+}
+
+static void twin_flush(struct worker *w, unsigned int port)
+{
+	struct worker_tx *tx = &w->to_twin[port];
+	struct twin *twin = &w->ports->port[port].twin;
+
+	if (unlikely(tx->n > twin_room(twin, w->id)))
+		control_first(tx, w->control[port]);
+	w->count[port].twin_dropped += tx->n - twin_tx(twin, w->id, tx->packets, tx->n);
 	tx->n = 0;
+	w->control[port] = 0;
 }
 
 static void flush_all(struct worker *w)
@@ -35,11 +58,8 @@ static void flush_all(struct worker *w)
 		if (w->to_wire[i].n != 0)
 			tx_flush(&w->to_wire[i], w->ports->port[i].wire, w->id,
 				&w->count[i].tx_dropped);
-		// the twin's queue may have no room for all
-		if (w->to_twin_first[i].n != 0)
-			twin_flush(w, i, &w->to_twin_first[i]);
 		if (w->to_twin[i].n != 0)
-			twin_flush(w, i, &w->to_twin[i]);
+			twin_flush(w, i);
 	}
 }
 

@@ -63,7 +63,7 @@ struct worker {
 	uint64_t twin_due; // TSC of the next look
 	struct worker_tx to_wire[NFO_MAX_PORTS];
 	struct worker_tx to_twin[NFO_MAX_PORTS];
-	struct worker_tx to_twin_first[NFO_MAX_PORTS]; // control packets
+	uint64_t control[NFO_MAX_PORTS]; // which of to_twin's packets are control, a bit each
 	struct punt_bucket bucket[NFO_MAX_PORTS][DP_N_PUNT_CLASSES];
 } __rte_cache_aligned;
 
