@@ -213,6 +213,7 @@ export WANT_LONG=1
 wire_is_whole vlan-up bash -c 'run transfer_tcp 300000 up'
 wire_is_whole vlan-down bash -c 'run transfer_tcp 300000 down'
 unset WANT_LONG
+ip -n "$CL" route replace default via 10.0.1.1
 ip -n "$GW" link set lan mtu 1300
 check mtu-follows wait_for 5 eval '[ "$(lab_get lan mtu_bytes show ports)" = 1300 ]'
 check stop lab_stop
