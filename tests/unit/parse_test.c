@@ -141,6 +141,53 @@ static void test_vlans(void **state)
 	}
 }
 
+// Of frames with a priority only those pass that conntrack would let pass, by the NIC's word or by
+// the checksum itself, in one segment or more.
+static void test_priority(void **state)
+{
+	static const struct nfo_vlan q[] = {{RTE_BE16(0x8100), 100}, {0, 0}};
+	const struct packet_spec *specs[] = {&tcp_spec, &udp_spec, &tcp6_spec};
+
+	(void)state;
+	iface_get(ifaces, PORT, q);
+	for (int i = 0; i < 3; i++)
+		for (int tci = 0; tci < 4; tci++) {
+			static const uint16_t tcis[] = {100, 0x1000 | 100, 0xe000 | 100, 0};
+			struct packet_spec s = *specs[i];
+			struct packet p, rest;
+			struct table_key key;
+
+			s.tag[0] = (struct packet_tag){0x8100, tcis[tci]};
+			packet_make(&p, &s);
+			assert_int_equal(parse(&p, &key), PARSE_OK);
+			rest = p; // the last three bytes in a segment of their own
+			rest.m.buf_addr = rest.room;
+			rest.m.data_off = (uint16_t)(rest.m.data_off + rest.m.data_len - 3);
+			rest.m.data_len = 3;
+			p.m.data_len = (uint16_t)(p.m.data_len - 3);
+			p.m.next = &rest.m;
+			p.m.nb_segs = 2;
+			assert_int_equal(parse(&p, &key), PARSE_OK);
+			if (s.proto == IPPROTO_UDP)
+				packet_udp(&p)->dgram_cksum ^= 1;
+			else
+				packet_tcp(&p)->sent_seq ^= 1;
+			assert_int_equal(
+				parse(&p, &key), tci == 0 ? PARSE_OK : NFO_P_CHECKSUM);
+			p.m.ol_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+			assert_int_equal(parse(&p, &key), PARSE_OK);
+			p.m.ol_flags = 0;
+			if (s.proto == IPPROTO_UDP) {
+				packet_udp(&p)->dgram_cksum = 0;
+				assert_int_equal(parse(&p, &key), PARSE_OK);
+				continue;
+			}
+			packet_tcp(&p)->tcp_flags = RTE_TCP_PSH_FLAG;
+			assert_int_equal(
+				parse(&p, &key), tci == 0 ? PARSE_OK : NFO_P_TCP_FLAGS);
+		}
+}
+
 // Each mangles a good packet in one way.
 static void m_ether(struct packet *p)
 {
@@ -474,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_key_v6),
 		cmocka_unit_test(test_key_gre),
 		cmocka_unit_test(test_vlans),
+		cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_punts),
 		cmocka_unit_test(test_punts_v6),
 		cmocka_unit_test(test_udp_length),
