@@ -483,7 +483,7 @@ lab_twins() {
 }
 
 # lab_mark and lab_fast: of the packets that came to the ports since lab_mark, did the workers forward
-# at least 95 %, by their own counters and by the kernel's of the twins?
+# at least 95 % (or the percentage given), by their own counters and by the kernel's of the twins?
 lab_mark() {
 	local ports
 	# both of one answer: packets go on meanwhile
@@ -493,13 +493,13 @@ lab_mark() {
 }
 
 lab_fast() {
-	local was=("${lab_marked[@]}") rx offloaded in out
+	local was=("${lab_marked[@]}") share=${1:-95} rx offloaded in out
 	lab_mark
 	rx=$((lab_marked[0] - was[0])) offloaded=$((lab_marked[1] - was[1]))
 	in=$((lab_marked[2] - was[2])) out=$((lab_marked[3] - was[3]))
 	echo "$rx packets came, $offloaded offloaded, the twins had $in in and $out out" >&2
-	[ "$rx" -gt 0 ] && [ $((100 * offloaded)) -ge $((95 * rx)) ] &&
-		[ $((100 * in)) -le $((5 * rx)) ] && [ $((100 * out)) -le $((5 * rx)) ]
+	[ "$rx" -gt 0 ] && [ $((100 * offloaded)) -ge $((share * rx)) ] &&
+		[ $((100 * in)) -le $(((100 - share) * rx)) ] && [ $((100 * out)) -le $(((100 - share) * rx)) ]
 }
 
 # lab_frames ARGUMENT... <SCRIPT: a Python script with frame.py; its 'ok' and 'not ok' lines count.

@@ -98,7 +98,7 @@ check pmtu-again routers_pmtu on
 check forward-rules routers_rules "oifname wan $set"
 carry forward
 check forward-some-marked some_marked
-check forward-fast lab_fast
+check forward-fast lab_fast 85 # with the start of each connection
 check forward-over routers_rules ''
 carry none
 check none-marked none_marked

@@ -17,7 +17,7 @@ lab_server=fd00:3::2
 check rules-v6 routers_rules ''
 lab_mark
 routers_both v6 3000000
-check v6-fast lab_fast
+check v6-fast lab_fast 85 # with the start of each connection
 check v6-learnt eval 'ip -n "$CL" route get fd00:3::2 | grep -q "mtu $mtu_middle"'
 
 echo "LAB_SEED=$LAB_SEED" >&2

@@ -35,14 +35,14 @@ check pmtu-on routers_pmtu on
 check rules-plain routers_rules ''
 lab_mark
 routers_both aware "$bytes"
-check aware-fast lab_fast
+check aware-fast lab_fast 85 # with the start of each connection
 check aware-learnt eval 'ip -n "$CL" route get 10.0.3.2 | grep -q "mtu $mtu_middle"'
 check rules-masquerade-again routers_rules '' "$routers_masquerade"
 lab_mark
 routers_both aware-nat "$bytes"
-check aware-nat-fast lab_fast
+check aware-nat-fast lab_fast 85 # with the start of each connection
 lab_mark
 routers_both_dnat aware "$bytes"
-check aware-dnat-fast lab_fast
+check aware-dnat-fast lab_fast 85 # with the start of each connection
 
 check stop lab_stop

@@ -93,7 +93,7 @@ done
 check direct ip -n "$CL" route flush 10.0.3.0/24
 lab_mark
 routers_both direct 2000000
-check direct-fast lab_fast
+check direct-fast lab_fast 85 # with the start of each connection
 
 bridge() {
 	ip -n "$GW" link add br0 mtu "$mtu_client" type bridge && ip -n "$GW" addr flush dev lan &&
