@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: core
 # limit: 900
 # IPv4, plain and with every kind of NAT.
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: core
 # limit: 600
 # IPv6, plain and with NAT.
 . "$(dirname "$0")/lib.sh"
