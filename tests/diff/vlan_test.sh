@@ -4,6 +4,10 @@
 # limit: 600
 # 802.1Q and QinQ, with the flowtable upon the VLAN's device (-sub) or upon the one below (-real).
 . "$(dirname "$0")/lib.sh"
+# ip_do_fragment() and ip6_fragment() keep the sizes of fragments only where buffers have headroom for
+# the headers to come, tags among them, which depends on the device that they came by. Fragments are
+# for the other scripts.
+DIFF_OPTIONS='--without fragments'
 diff_start "$@"
 
 # Packets of any VLAN are taken for a flow's, and leave with the tag that they came with.
@@ -115,8 +119,6 @@ flows() { # TAGS, each with a comma before it
 		kind "qinq-$where" yes "qinq_$where" $(flows ,tag=88a8.100,tag=8100.5)
 	done
 	kind vlan-to-vlan yes between $(flows ,tag=8100.5)
-	# Without fragments: ip6_fragment() keeps their sizes only where buffers have headroom for the
-	# headers to come, which depends on the device that they came by.
-	DIFF_OPTIONS='--without fragments' kind vlan-ipv6 yes both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
+	kind vlan-ipv6 yes both_real tcp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5 \
 		udp,from=lan,src=2001:db8:1::2,dst=2001:db8:2::2,tag=8100.5
 }
