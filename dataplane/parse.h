@@ -57,6 +57,13 @@ static inline bool parse_l3_checksum_bad(const struct rte_mbuf *m, const struct 
 	return l3 == RTE_MBUF_F_RX_IP_CKSUM_BAD || !csum_ipv4_valid(ip);
 }
 
+static inline uint32_t parse_l4_offset(uint8_t family, uint16_t l3)
+{
+	return l3
+	       + (uint32_t)(family == NFO_IPV4 ? sizeof(struct rte_ipv4_hdr)
+					       : sizeof(struct rte_ipv6_hdr));
+}
+
 // Bytes of the transport header that must be there.
 static inline uint32_t parse_l4_bytes(uint8_t proto)
 {
@@ -109,7 +116,7 @@ static inline enum nfo_punt parse_as_conntrack(
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l3);
 	const struct rte_ipv6_hdr *ip6 = (const void *)ip;
-	const uint32_t at = l3 + (uint32_t)(family == NFO_IPV4 ? sizeof(*ip) : sizeof(*ip6));
+	const uint32_t at = parse_l4_offset(family, l3);
 	const uint32_t bytes = family == NFO_IPV4
 				       ? rte_be_to_cpu_16(ip->total_length) - (uint32_t)sizeof(*ip)
 				       : rte_be_to_cpu_16(ip6->payload_len);
@@ -254,19 +261,12 @@ static inline enum nfo_punt parse_frame(const struct rte_mbuf *m, struct parse *
 	return verdict;
 }
 
-static inline uint32_t parse_l4_offset(const struct table_key *key, uint16_t l3)
-{
-	return l3
-	       + (uint32_t)(key->family == NFO_IPV4 ? sizeof(struct rte_ipv4_hdr)
-						    : sizeof(struct rte_ipv6_hdr));
-}
-
 // Of a frame that parse_frame() answered NFO_P_TCP_FLAGS for: does it end the connection?
 static inline bool parse_tcp_ends(
 	const struct rte_mbuf *m, const struct table_key *key, uint16_t l3)
 {
 	const struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(
-		m, const struct rte_tcp_hdr *, parse_l4_offset(key, l3));
+		m, const struct rte_tcp_hdr *, parse_l4_offset(key->family, l3));
 
 	return (tcp->tcp_flags & PARSE_TCP_END) != 0;
 }

@@ -93,7 +93,7 @@ static inline void stage_candidates(const struct worker *w, struct burst *b)
 
 			rte_prefetch0(e);
 			if (b->key[l].family != NFO_IPV4)
-				rte_prefetch0(e + 1);
+				rte_prefetch0(table_second(e));
 		}
 	}
 }

@@ -76,7 +76,7 @@ static inline bool rewrite_frame(
 	if (e->key.family == NFO_IPV4)
 		rewrite_ipv4(ip, e);
 	else
-		rewrite_ipv6(ip, e, (const struct table_second *)(e + 1));
+		rewrite_ipv6(ip, e, table_second(e));
 	return true;
 }
 

@@ -389,7 +389,7 @@ static void one(const struct choices *c, uint8_t *frame, size_t size)
 	verdict = parse_frame(m, &in);
 	if (verdict == NFO_P_TCP_FLAGS)
 		check(parse_tcp_ends(m, &key, in.l3)
-			== ((frame[parse_l4_offset(&key, in.l3) + 13] & 5) != 0));
+			== ((frame[parse_l4_offset(key.family, in.l3) + 13] & 5) != 0));
 	else if (verdict == PARSE_OK)
 		through(c, m, frame, size, &key, in.l3);
 	packet_free(m);
