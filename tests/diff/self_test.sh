@@ -25,8 +25,7 @@ found() {
 }
 
 other_mac() {
-	ip -n "$GW" link set wan address 02:00:00:00:00:99
-	found
+	ip -n "$GW" neigh replace 10.0.2.2 lladdr 02:00:00:00:00:99 dev wan nud permanent && found
 }
 
 kind kernel-with-kernel no masquerade "${flows[@]}"
