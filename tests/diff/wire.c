@@ -163,20 +163,32 @@ bool wire_send(struct wires *wires, const struct frame *frame)
 	return true;
 }
 
-// Neighbour discovery, MLD and ARP are of the machines, not of the flows; their times differ.
+// Neighbour discovery, MLD and ARP, behind whatever tags, are of the machines, not of the flows; their
+// times differ.
 static bool is_noise(const uint8_t *b, size_t len)
 {
-	const uint16_t type = len < 14 ? 0 : (uint16_t)(b[12] << 8 | b[13]);
+	enum { IPV6_BYTES = 40, ALERT_BYTES = 8, NEXT_HEADER = 6, TAGS_MAX = 2 };
+	size_t at = 12;
+	uint16_t type = 0;
 	uint8_t kind = 0;
 
+	for (int i = 0; i <= TAGS_MAX && len >= at + 2; i++, at += 4) {
+		type = (uint16_t)(b[at] << 8 | b[at + 1]);
+		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
+			break;
+	}
+	at += 2;
 	if (type == ETH_P_ARP)
 		return true;
-	if (type != ETH_P_IPV6 || len < 14 + 41)
+	if (type != ETH_P_IPV6 || len <= at + IPV6_BYTES)
 		return false;
-	if (b[20] == 58)
-		kind = b[54];
-	else if (b[20] == 0 && b[54] == 58 && len > 62)
-		kind = b[62]; // behind the router alert of MLD
+	b += at;
+	len -= at;
+	if (b[NEXT_HEADER] == IPPROTO_ICMPV6)
+		kind = b[IPV6_BYTES];
+	else if (b[NEXT_HEADER] == IPPROTO_HOPOPTS && b[IPV6_BYTES] == IPPROTO_ICMPV6
+		 && len > IPV6_BYTES + ALERT_BYTES)
+		kind = b[IPV6_BYTES + ALERT_BYTES]; // behind the router alert of MLD
 	return (kind >= 130 && kind <= 137) || kind == 143;
 }
 
