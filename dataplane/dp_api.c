@@ -197,6 +197,26 @@ void dp_flow_del(uint32_t idx)
 	table_del(dp.table, idx);
 }
 
+void dp_flow_hold(uint32_t idx)
+{
+	table_hold(dp.table, idx);
+}
+
+void dp_flow_release(uint32_t idx)
+{
+	table_release(dp.table, idx);
+}
+
+void dp_neigh_set(const struct nfo_via *via, const uint8_t mac[NFO_ETH_ALEN])
+{
+	nexthops_neigh(dp.table->nexthops, via, mac);
+}
+
+void dp_settle(void)
+{
+	nexthops_settle(dp.table->nexthops);
+}
+
 void dp_flow_sample(uint32_t idx)
 {
 	table_sample(dp.table, idx);

@@ -125,6 +125,16 @@ int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, 
 int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow);
 // From here on no new burst finds it; a burst in flight may still use it.
 void dp_flow_del(uint32_t idx);
+// Its packets go to the kernel until dp_flow_release() or dp_flow_replace(): where it has to leave is
+// not known at the moment.
+void dp_flow_hold(uint32_t idx);
+void dp_flow_release(uint32_t idx);
+// The neighbour 'via' has the MAC address 'mac' from now on, NULL: none that is known. One call for all
+// flows that leave by it. Until the workers have all seen it (dp_settle()) and as long as there is none,
+// their packets go to the kernel. A flow that is added with another address of it says the same.
+void dp_neigh_set(const struct nfo_via *via, const uint8_t mac[NFO_ETH_ALEN]);
+// To be called about every 10 ms: completes dp_neigh_set(). O(next hops) if one is under way.
+void dp_settle(void);
 // The next packet of it goes to the kernel, though it is known.
 void dp_flow_sample(uint32_t idx);
 void dp_flow_counters(uint32_t idx, struct nfo_counters *counters);

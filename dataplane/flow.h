@@ -45,6 +45,15 @@ struct nfo_vlan {
 	uint16_t vid;
 };
 
+// The neighbour that packets leave to, so that all flows to it can be changed at once. 'family' 0: it
+// has no name, its MAC address never changes.
+struct nfo_via {
+	union nfo_addr addr;
+	uint32_t dev; // control's number of the interface
+	uint8_t family;
+	uint8_t spare[3];
+};
+
 // One direction of a connection: packets that enter 'in_port' behind the tags 'in_vlan' with tuple
 // 'match' leave 'out_port' behind the tags 'out_vlan' with tuple 'out', TTL one less, and the two
 // MAC addresses given. Tags are the outermost first. 'mtu' bounds the IP length. 'in_port' may be a
@@ -59,6 +68,7 @@ struct nfo_flow {
 	uint16_t mtu;
 	uint8_t eth_dst[NFO_ETH_ALEN];
 	uint8_t eth_src[NFO_ETH_ALEN];
+	struct nfo_via via;
 };
 
 struct nfo_counters {
@@ -123,7 +133,9 @@ enum nfo_reason {
 	X(SAMPLE, "sample", "one packet of a flow, so that the kernel sees it is in use") \
 	X(CLOSING, "closing", "its connection is closing")                                \
 	X(MTU, "mtu", "longer than the path MTU")                                         \
-	X(HEADROOM, "headroom", "no room before the packet for its VLAN tags")
+	X(HEADROOM, "headroom", "no room before the packet for its VLAN tags")            \
+	X(HELD, "held", "its route changed and is being looked up")                       \
+	X(NEIGHBOUR, "neighbour", "its next hop has no MAC address, or is getting another")
 
 enum nfo_punt {
 #define X(name, word, text) NFO_P_##name,

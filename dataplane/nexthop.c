@@ -10,18 +10,18 @@
 
 enum { CHAINS = 16384 };
 
-struct nexthops *nexthops_create(void)
+struct nexthops *nexthops_create(struct rte_rcu_qsbr *qsbr)
 {
 	struct nexthops *h = calloc(1, sizeof(*h));
 
 	if (h == NULL)
 		return NULL;
 	h->n = NEXTHOP_NONE + 1;
+	h->qsbr = qsbr;
 	h->hop = rte_zmalloc("nexthops", NEXTHOP_MAX * sizeof(*h->hop), 64);
-	h->refs = calloc(NEXTHOP_MAX, sizeof(*h->refs));
-	h->next = calloc(NEXTHOP_MAX, sizeof(*h->next));
+	h->cold = calloc(NEXTHOP_MAX, sizeof(*h->cold));
 	h->chain = calloc(CHAINS, sizeof(*h->chain));
-	if (h->hop != NULL && h->refs != NULL && h->next != NULL && h->chain != NULL)
+	if (h->hop != NULL && h->cold != NULL && h->chain != NULL)
 		return h;
 	nexthops_destroy(h);
 	errno = ENOMEM;
@@ -33,8 +33,7 @@ void nexthops_destroy(struct nexthops *h)
 	if (h == NULL)
 		return;
 	rte_free(h->hop);
-	free(h->refs);
-	free(h->next);
+	free(h->cold);
 	free(h->chain);
 	free(h);
 }
@@ -57,15 +56,41 @@ static void fill(const struct nfo_flow *flow, struct nexthop *hop)
 }
 
 // FNV-1a: next hops are the administrator's, nobody aims at a chain from outside but by taking many
-// MAC addresses, which the kernel's neighbour table bounds.
-static uint16_t *chain_of(const struct nexthops *h, const struct nexthop *hop)
+// addresses, which the kernel's neighbour table bounds.
+static uint32_t fnv(uint32_t hash, const void *data, size_t n)
 {
-	const uint8_t *bytes = (const void *)hop;
-	uint32_t hash = 2166136261u;
+	const uint8_t *bytes = data;
 
-	for (size_t i = 0; i < sizeof(*hop); i++)
+	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ bytes[i]) * 16777619u;
-	return &h->chain[hash % CHAINS];
+	return hash;
+}
+
+// A neighbour's MAC address is no part of what tells it apart, if it has another name.
+static size_t l2_start(const struct nfo_via *via)
+{
+	return via->family != 0 ? NFO_ETH_ALEN : 0;
+}
+
+static uint16_t *chain_of(
+	const struct nexthops *h, const struct nexthop *hop, const struct nfo_via *via)
+{
+	const size_t start = l2_start(via);
+	uint32_t hash = fnv(2166136261u, hop->l2 + start, NEXTHOP_L2_BYTES - start);
+
+	hash = fnv(hash, &hop->out_port, sizeof(hop->out_port));
+	return &h->chain[fnv(hash, via, sizeof(*via)) % CHAINS];
+}
+
+static bool same(const struct nexthops *h, uint16_t number, const struct nexthop *hop,
+	const struct nfo_via *via)
+{
+	const struct nexthop *other = &h->hop[number];
+	const size_t start = l2_start(via);
+
+	return memcmp(&h->cold[number].via, via, sizeof(*via)) == 0
+	       && h->cold[number].l2_bytes == hop->l2_bytes && other->out_port == hop->out_port
+	       && memcmp(other->l2 + start, hop->l2 + start, NEXTHOP_L2_BYTES - start) == 0;
 }
 
 static uint16_t take(struct nexthops *h)
@@ -73,44 +98,108 @@ static uint16_t take(struct nexthops *h)
 	uint16_t number = h->free_head;
 
 	if (number != NEXTHOP_NONE)
-		h->free_head = h->next[number];
+		h->free_head = h->cold[number].next;
 	else if (h->n < NEXTHOP_MAX)
 		number = (uint16_t)h->n++;
 	return number;
 }
 
+static uint16_t add(struct nexthops *h, const struct nexthop *hop, const struct nfo_via *via)
+{
+	uint16_t *chain = chain_of(h, hop, via);
+	const uint16_t number = take(h);
+	struct nexthop_cold *cold = &h->cold[number];
+
+	if (number == NEXTHOP_NONE)
+		return NEXTHOP_NONE;
+	h->hop[number] = *hop;
+	*cold = (struct nexthop_cold){
+		.via = *via,
+		.next = *chain,
+		.l2_bytes = hop->l2_bytes,
+		.known = true,
+	};
+	memcpy(cold->mac, hop->l2, NFO_ETH_ALEN);
+	*chain = number;
+	return number;
+}
+
+static void drained(struct nexthops *h, struct nexthop_cold *cold)
+{
+	h->n_draining -= cold->draining;
+	cold->draining = false;
+}
+
+static void change(struct nexthops *h, uint16_t number, const uint8_t mac[NFO_ETH_ALEN])
+{
+	struct nexthop_cold *cold = &h->cold[number];
+
+	if (cold->known == (mac != NULL)
+		&& (mac == NULL || memcmp(cold->mac, mac, NFO_ETH_ALEN) == 0))
+		return;
+	__atomic_store_n(&h->hop[number].l2_bytes, 0, __ATOMIC_RELEASE);
+	drained(h, cold);
+	cold->known = mac != NULL;
+	if (mac == NULL)
+		return;
+	memcpy(cold->mac, mac, NFO_ETH_ALEN);
+	cold->draining = true;
+	h->n_draining++;
+	h->token = rte_rcu_qsbr_start(h->qsbr);
+}
+
 uint16_t nexthop_get(struct nexthops *h, const struct nfo_flow *flow)
 {
 	struct nexthop hop;
-	uint16_t *chain, number;
+	uint16_t number;
 
 	fill(flow, &hop);
-	chain = chain_of(h, &hop);
-	for (number = *chain; number != NEXTHOP_NONE; number = h->next[number])
-		if (memcmp(&h->hop[number], &hop, sizeof(hop)) == 0)
-			break;
-	if (number == NEXTHOP_NONE) {
-		number = take(h);
-		if (number == NEXTHOP_NONE)
-			return NEXTHOP_NONE;
-		h->hop[number] = hop;
-		h->next[number] = *chain;
-		*chain = number;
-	}
-	h->refs[number]++;
+	number = *chain_of(h, &hop, &flow->via);
+	while (number != NEXTHOP_NONE && !same(h, number, &hop, &flow->via))
+		number = h->cold[number].next;
+	if (number == NEXTHOP_NONE)
+		number = add(h, &hop, &flow->via);
+	else
+		change(h, number, flow->eth_dst);
+	if (number != NEXTHOP_NONE)
+		h->cold[number].refs++;
 	return number;
 }
 
 void nexthop_put(struct nexthops *h, uint16_t number)
 {
+	struct nexthop_cold *cold = &h->cold[number];
 	uint16_t *link;
 
-	if (number == NEXTHOP_NONE || --h->refs[number] != 0)
+	if (number == NEXTHOP_NONE || --cold->refs != 0)
 		return;
-	link = chain_of(h, &h->hop[number]);
+	link = chain_of(h, &h->hop[number], &cold->via);
 	while (*link != number)
-		link = &h->next[*link];
-	*link = h->next[number];
-	h->next[number] = h->free_head;
+		link = &h->cold[*link].next;
+	*link = cold->next;
+	drained(h, cold);
+	cold->next = h->free_head;
 	h->free_head = number;
+}
+
+void nexthops_neigh(struct nexthops *h, const struct nfo_via *via, const uint8_t mac[NFO_ETH_ALEN])
+{
+	for (uint32_t i = NEXTHOP_NONE + 1; i < h->n; i++)
+		if (h->cold[i].refs != 0 && memcmp(&h->cold[i].via, via, sizeof(*via)) == 0)
+			change(h, (uint16_t)i, mac);
+}
+
+void nexthops_settle(struct nexthops *h)
+{
+	if (h->n_draining == 0 || rte_rcu_qsbr_check(h->qsbr, h->token, false) != 1)
+		return;
+	for (uint32_t i = NEXTHOP_NONE + 1; i < h->n && h->n_draining > 0; i++) {
+		struct nexthop_cold *cold = &h->cold[i];
+
+		if (!cold->draining)
+			continue;
+		memcpy(h->hop[i].l2, cold->mac, NFO_ETH_ALEN);
+		__atomic_store_n(&h->hop[i].l2_bytes, cold->l2_bytes, __ATOMIC_RELEASE);
+		drained(h, cold);
+	}
 }

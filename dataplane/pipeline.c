@@ -150,6 +150,8 @@ static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
 {
 	if (state == FLOW_CLOSING)
 		return NFO_P_CLOSING;
+	if (state == FLOW_HELD)
+		return NFO_P_HELD;
 	return __atomic_compare_exchange_n(
 		       &e->state, &state, FLOW_FORWARD, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 		       ? NFO_P_SAMPLE
@@ -174,22 +176,23 @@ static inline enum nfo_punt flow_verdict(
 	return PARSE_OK;
 }
 
-// False when the packet cannot be what it has to become.
-static inline bool forward(
+// PARSE_OK, or why the packet cannot be what it has to become.
+static inline enum nfo_punt forward(
 	struct worker *w, struct rte_mbuf *m, uint16_t port, uint16_t l3, uint32_t idx)
 {
 	struct table_entry *e = &w->table->entries[idx];
 	const struct nexthop *hop = &w->table->nexthops->hop[e->nexthop];
 	const uint32_t bytes = m->pkt_len - l3;
+	const enum nfo_punt verdict = rewrite_frame(m, l3, e, hop);
 
-	if (unlikely(!rewrite_frame(m, l3, e, hop)))
-		return false;
+	if (unlikely(verdict != PARSE_OK))
+		return verdict;
 	count(w, e, idx, bytes);
 	w->count[port].offloaded_packets++;
 	w->count[port].offloaded_bytes += bytes;
 	w->offloaded++;
 	worker_put(&w->to_wire[hop->out_port], m);
-	return true;
+	return PARSE_OK;
 }
 
 void pipeline_burst(
@@ -212,9 +215,9 @@ void pipeline_burst(
 			else if (verdict == PARSE_OK)
 				verdict = NFO_P_MISS;
 		}
-		if (likely(verdict == PARSE_OK)
-			&& likely(forward(w, packets[i], in_port[i], b.l3[i], idx)))
-			continue;
-		punt(w, packets[i], in_port[i], verdict != PARSE_OK ? verdict : NFO_P_HEADROOM);
+		if (likely(verdict == PARSE_OK))
+			verdict = forward(w, packets[i], in_port[i], b.l3[i], idx);
+		if (unlikely(verdict != PARSE_OK))
+			punt(w, packets[i], in_port[i], verdict);
 	}
 }

@@ -9,23 +9,27 @@
 #include "parse.h"
 #include "table.h"
 
-// False: the packet has no room for a longer Ethernet header, and is as it was.
-static inline bool rewrite_l2(struct rte_mbuf *m, uint16_t l3, const struct nexthop *hop)
+// PARSE_OK, or why the packet is as it was: its next hop is not usable now, or it has no room for a
+// longer Ethernet header.
+static inline enum nfo_punt rewrite_l2(struct rte_mbuf *m, uint16_t l3, const struct nexthop *hop)
 {
-	const int more = hop->l2_bytes + (int)sizeof(uint16_t) - l3;
+	const uint8_t l2_bytes = nexthop_l2_bytes(hop);
+	const int more = l2_bytes + (int)sizeof(uint16_t) - l3;
 
+	if (unlikely(l2_bytes == 0))
+		return NFO_P_NEIGHBOUR;
 	if (unlikely(more != 0)) {
 		if (more > rte_pktmbuf_headroom(m))
-			return false;
+			return NFO_P_HEADROOM;
 		m->data_off = (uint16_t)(m->data_off - more);
 		m->data_len = (uint16_t)(m->data_len + more);
 		m->pkt_len = (uint32_t)((int)m->pkt_len + more);
 	}
 	memcpy(rte_pktmbuf_mtod(m, void *), hop->l2, 2 * NFO_ETH_ALEN);
-	if (unlikely(hop->l2_bytes != 2 * NFO_ETH_ALEN))
+	if (unlikely(l2_bytes != 2 * NFO_ETH_ALEN))
 		memcpy(rte_pktmbuf_mtod_offset(m, void *, 2 * NFO_ETH_ALEN),
-			hop->l2 + 2 * NFO_ETH_ALEN, hop->l2_bytes - 2u * NFO_ETH_ALEN);
-	return true;
+			hop->l2 + 2 * NFO_ETH_ALEN, l2_bytes - 2u * NFO_ETH_ALEN);
+	return PARSE_OK;
 }
 
 static inline void rewrite_l4(void *l4, const struct table_entry *e, uint16_t delta)
@@ -65,19 +69,20 @@ static inline void rewrite_ipv6(
 }
 
 // The frame has passed parse_frame() with PARSE_OK, its IP header lies at 'l3', and it matches 'e',
-// whose next hop is 'hop'. False as rewrite_l2().
-static inline bool rewrite_frame(
+// whose next hop is 'hop'. Returns what rewrite_l2() does.
+static inline enum nfo_punt rewrite_frame(
 	struct rte_mbuf *m, uint16_t l3, const struct table_entry *e, const struct nexthop *hop)
 {
 	void *ip = rte_pktmbuf_mtod_offset(m, void *, l3);
+	const enum nfo_punt verdict = rewrite_l2(m, l3, hop);
 
-	if (unlikely(!rewrite_l2(m, l3, hop)))
-		return false;
+	if (unlikely(verdict != PARSE_OK))
+		return verdict;
 	if (e->key.family == NFO_IPV4)
 		rewrite_ipv4(ip, e);
 	else
 		rewrite_ipv6(ip, e, table_second(e));
-	return true;
+	return PARSE_OK;
 }
 
 static inline uint32_t rewrite_sum(const union nfo_addr *a, unsigned int bytes, uint16_t invert)

@@ -158,9 +158,9 @@ struct table *table_create(uint32_t max_units, uint32_t workers)
 	if (t == NULL)
 		return NULL;
 	t->n_workers = workers;
-	t->nexthops = nexthops_create();
-	if (t->nexthops == NULL || !table_alloc_index(t, max_units)
-		|| !table_alloc_entries(t, max_units) || !table_alloc_foreign(t) || !table_alloc_qsbr(t)
+	if (!table_alloc_index(t, max_units) || !table_alloc_entries(t, max_units)
+		|| !table_alloc_foreign(t) || !table_alloc_qsbr(t)
+		|| (t->nexthops = nexthops_create(t->qsbr)) == NULL
 		|| getrandom(t->secret, sizeof(t->secret), 0) != sizeof(t->secret)) {
 		table_destroy(t);
 		errno = ENOMEM;
@@ -370,12 +370,28 @@ void table_del(struct table *t, uint32_t idx)
 	t->used -= units_of(&t->entries[idx]) == FREE_PAIR ? 2 : 1;
 }
 
+static bool table_state(struct table *t, uint32_t idx, uint8_t from, uint8_t to)
+{
+	return __atomic_compare_exchange_n(&t->entries[idx].state, &from, to, false,
+		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 void table_sample(struct table *t, uint32_t idx)
 {
-	uint8_t forward = FLOW_FORWARD;
+	table_state(t, idx, FLOW_FORWARD, FLOW_SAMPLE);
+}
 
-	__atomic_compare_exchange_n(&t->entries[idx].state, &forward, FLOW_SAMPLE, false,
-		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+void table_hold(struct table *t, uint32_t idx)
+{
+	// a worker may take the sample in between
+	if (!table_state(t, idx, FLOW_FORWARD, FLOW_HELD)
+		&& !table_state(t, idx, FLOW_SAMPLE, FLOW_HELD))
+		table_state(t, idx, FLOW_FORWARD, FLOW_HELD);
+}
+
+void table_release(struct table *t, uint32_t idx)
+{
+	table_state(t, idx, FLOW_HELD, FLOW_FORWARD);
 }
 
 static void fold_entry(struct table *t, uint32_t idx)

@@ -21,7 +21,8 @@
 //  5. Replacement stores the index of a new complete entry with the same key over the old one.
 //  6. Workers write two things only: the count line's fields of entries they own ('owner', won by
 //     one compare-and-swap for a flow's life), and 'state', a byte: to FLOW_CLOSING, which is
-//     final, or from FLOW_SAMPLE (set by control) back to FLOW_FORWARD by compare-and-swap.
+//     final, or from FLOW_SAMPLE (set by control) back to FLOW_FORWARD by compare-and-swap, as is
+//     whatever control does with it.
 //  7. An overflow bucket is unlinked when it is empty and last, and used again after (3)'s wait.
 #pragma once
 
@@ -68,6 +69,7 @@ struct table_key {
 enum flow_state {
 	FLOW_FORWARD,
 	FLOW_SAMPLE,  // the next packet goes to the kernel, then it is FLOW_FORWARD again
+	FLOW_HELD,    // everything goes to the kernel until control has found its route
 	FLOW_CLOSING, // FIN or RST seen: everything goes to the kernel
 };
 
@@ -190,6 +192,9 @@ int table_replace(struct table *table, const struct table_content *content, uint
 void table_del(struct table *table, uint32_t idx);
 // FLOW_FORWARD becomes FLOW_SAMPLE; another state stays.
 void table_sample(struct table *table, uint32_t idx);
+// To FLOW_HELD and from there to FLOW_FORWARD; FLOW_CLOSING stays.
+void table_hold(struct table *table, uint32_t idx);
+void table_release(struct table *table, uint32_t idx);
 
 // Control's own lookup; DP_FLOW_NONE if absent.
 uint32_t table_find(const struct table *table, const struct table_key *key);

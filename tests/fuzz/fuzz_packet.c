@@ -362,7 +362,7 @@ static void through(const struct choices *c, struct rte_mbuf *m, uint8_t *frame,
 	rewrite_content(&flow, key->iface, 1, &content);
 	check(memcmp(&content.entry.key, key, s.v6 ? 40 : 16) == 0);
 	room = hop.l2_bytes + 2 <= l3 + m->data_off;
-	check(rewrite_frame(m, l3, &content.entry, &hop) == room);
+	check(rewrite_frame(m, l3, &content.entry, &hop) == (room ? PARSE_OK : NFO_P_HEADROOM));
 	if (!room)
 		return;
 	check(m->pkt_len == size + hop.l2_bytes + 2 - l3);

@@ -283,6 +283,63 @@ static void test_sample(void **state)
 	assert_int_equal(w->punts[NFO_P_CLOSING], 1);
 }
 
+// What is held goes to the kernel as it came, a sample or not; a worker's closing is final.
+static void test_hold(void **state)
+{
+	struct worker *w = t.worker[0];
+	struct packet p;
+
+	(void)state;
+	table_sample(t.table, t.flow[0]);
+	table_hold(t.table, t.flow[0]);
+	feed(w, &p, &up, LAN);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_HELD], 2);
+	assert_int_equal(w->to_twin[LAN].n, 2);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64);
+	feed(w, &p, &down, WAN);
+	assert_int_equal(w->to_wire[LAN].n, 1);
+	table_release(t.table, t.flow[0]);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	t.table->entries[t.flow[0]].state = FLOW_CLOSING;
+	table_hold(t.table, t.flow[0]);
+	table_release(t.table, t.flow[0]);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_CLOSING], 1);
+}
+
+// A next hop that changes takes its packets to the kernel, and then to the new address.
+static void test_neighbour(void **state)
+{
+	static const uint8_t mac[] = {2, 0, 0, 0, 0, 9};
+	const struct nfo_via via = {.dev = 7, .family = NFO_IPV4};
+	struct worker *w = t.worker[0];
+	struct nfo_flow flow;
+	struct packet p;
+
+	(void)state;
+	packet_flow(&up, &up_out, &flow);
+	flow.in_port = LAN;
+	flow.out_port = WAN;
+	flow.via = via;
+	t.table->entries[t.flow[0]].nexthop = nexthop_get(t.table->nexthops, &flow);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 1);
+	rte_rcu_qsbr_thread_register(t.table->qsbr, w->id);
+	rte_rcu_qsbr_thread_online(t.table->qsbr, w->id);
+	nexthops_neigh(t.table->nexthops, &via, mac);
+	nexthops_settle(t.table->nexthops); // the worker may be using it
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->punts[NFO_P_NEIGHBOUR], 1);
+	assert_int_equal(packet_ip(&p)->time_to_live, 64);
+	rte_rcu_qsbr_quiescent(t.table->qsbr, w->id);
+	nexthops_settle(t.table->nexthops);
+	feed(w, &p, &up, LAN);
+	assert_int_equal(w->to_wire[WAN].n, 2);
+	assert_memory_equal(rte_pktmbuf_mtod(&p.m, void *), mac, sizeof(mac));
+}
+
 // After a FIN or RST nothing of the connection is forwarded, in either direction, by any worker.
 static void check_close(uint8_t flags)
 {
@@ -451,6 +508,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mtu, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_syn_keeps_flow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sample, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_neighbour, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rst, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fin_within_burst, set_up, tear_down),
