@@ -21,12 +21,16 @@ struct conn {
 	uint64_t hold_ns;            // when it left the dataplane; 0: nothing is to be waited for
 	uint64_t refreshed_ns;       // refresh.c
 	uint64_t packets_seen;       // at that time
-	uint32_t generation;         // of the mirror, when it was resolved last
+	uint32_t answer[2];          // routes.h, of each direction; a reference to each
+	uint32_t versions;           // of both, added up, when it was resolved last
+	uint32_t generation;         // of the mirror, likewise
+	uint32_t upheaval;           // likewise
 	uint32_t round;              // of dumps, when conntrack last offered it
 	uint32_t next;               // in its chain, or of free slots
 	uint8_t reason;              // enum nfo_reason
 	bool used;
 	bool has_path;
+	bool held;    // both directions are held in the dataplane
 	bool liberal; // IP_CT_TCP_FLAG_BE_LIBERAL was asked for
 };
 

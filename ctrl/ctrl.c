@@ -69,16 +69,14 @@ int ctrl_install_flows(const struct ctrl *c, char *err, size_t err_size)
 	return flows_install(&c->flows, err, err_size);
 }
 
-static void rtnl_changed(void *arg, enum rtnl_change change, bool gone,
-	const struct rtnl_link *link, const struct rtnl_neigh *neigh)
+static void rtnl_changed(void *arg, const struct rtnl_event *event)
 {
 	struct ctrl *c = arg;
 
-	(void)neigh;
-	if (change == RTNL_LINK && !gone && c->twins != NULL)
-		twins_link_changed(c->twins, link);
+	if (event->change == RTNL_LINK && !event->gone && c->twins != NULL)
+		twins_link_changed(c->twins, event->link);
 	if (c->mirror != NULL)
-		mirror_rtnl_changed(c->mirror, change);
+		mirror_rtnl_changed(c->mirror, event);
 }
 
 // Conntrack tells of a connection only if it was made with events on; the default (2) makes those

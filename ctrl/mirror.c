@@ -16,6 +16,7 @@
 enum {
 	CT_RCVBUF_BYTES = 32 << 20,
 	LOST_PAUSE_MS = 250, // between dumps while messages are being lost
+	SPARE_ANSWERS = 4096, // of routes, beyond two for each connection
 };
 
 void mirror_counters(const struct conn *c, struct nfo_counters counters[2])
@@ -51,6 +52,27 @@ static void set_reason(struct mirror *m, struct conn *c, enum nfo_reason reason)
 	c->since_ns = loop_now_ns(m->loop);
 }
 
+// Those that look themselves for what changes; the others wait to be offered again.
+static bool follows_changes(enum nfo_reason reason)
+{
+	return reason == NFO_R_OFFLOADED || reason == NFO_R_NO_NEIGHBOUR;
+}
+
+// Depends on these answers, and no others, from now on.
+static void set_answers(struct mirror *m, struct conn *c, const uint32_t answer[2])
+{
+	for (int d = 0; d < 2; d++) {
+		routes_ref(m->routes, answer[d]);
+		routes_unref(m->routes, c->answer[d]);
+		c->answer[d] = answer[d];
+	}
+}
+
+static uint32_t versions(const struct mirror *m, const struct conn *c)
+{
+	return routes_version(m->routes, c->answer[0]) + routes_version(m->routes, c->answer[1]);
+}
+
 // Only a neighbour that is known again brings a connection back by itself. Otherwise the kernel has
 // to offer it anew: its flowtable has let go of the connection too, and would ask the rules again.
 static bool needs_offer(enum nfo_reason reason)
@@ -60,8 +82,12 @@ static bool needs_offer(enum nfo_reason reason)
 
 void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
 {
+	static const uint32_t none[2] = {ROUTES_NONE, ROUTES_NONE};
 	struct conn *c = &m->conns.slot[slot];
 
+	if (!follows_changes(reason))
+		set_answers(m, c, none);
+	c->held = false;
 	if (c->reason == NFO_R_OFFLOADED) {
 		mirror_counters(c, c->done);
 		dp_flow_del(c->idx[0]);
@@ -118,13 +144,22 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 	return NFO_R_OFFLOADED;
 }
 
+// The neighbour's MAC address is the dataplane's, which was told by dp_neigh_set().
+static bool same_flow(const struct nfo_flow *a, const struct nfo_flow *b)
+{
+	struct nfo_flow other = *b;
+
+	memcpy(other.eth_dst, a->eth_dst, sizeof(other.eth_dst));
+	return memcmp(a, &other, sizeof(other)) == 0;
+}
+
 // The rewrite changed under an installed connection.
 static enum nfo_reason update(struct mirror *m, struct conn *c, const struct nfo_flow dir[2])
 {
 	int ret = 0;
 
 	for (int d = 0; d < 2 && ret == 0; d++)
-		if (memcmp(&dir[d], &c->dir[d], sizeof(dir[d])) != 0)
+		if (!same_flow(&dir[d], &c->dir[d]))
 			ret = dp_flow_replace(&c->idx[d], &dir[d]);
 	if (ret < 0)
 		return install_error(ret);
@@ -143,7 +178,7 @@ static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct 
 
 	if (c->reason != NFO_R_OFFLOADED)
 		return install(m, slot, path->dir);
-	if (memcmp(c->dir, path->dir, sizeof(c->dir)) == 0)
+	if (same_flow(&c->dir[0], &path->dir[0]) && same_flow(&c->dir[1], &path->dir[1]))
 		return NFO_R_OFFLOADED;
 	// by another interface other rules may apply
 	if (memcmp(c->dev, path->dev, sizeof(c->dev)) != 0
@@ -151,6 +186,15 @@ static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct 
 		|| !same_ingress(&c->dir[1], &path->dir[1]))
 		return NFO_R_WAITING;
 	return update(m, c, path->dir);
+}
+
+static void release(struct conn *c)
+{
+	if (!c->held)
+		return;
+	dp_flow_release(c->idx[0]);
+	dp_flow_release(c->idx[1]);
+	c->held = false;
 }
 
 void mirror_resolve(struct mirror *m, uint32_t slot)
@@ -161,7 +205,10 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	enum nfo_reason reason;
 
 	c->generation = m->generation;
+	c->upheaval = m->upheaval;
 	reason = resolve(&m->view, &c->ct, &path);
+	set_answers(m, c, path.answer);
+	c->versions = versions(m, c);
 	if (reason == NFO_R_OFFLOADED) {
 		reason = apply_path(m, slot, &path);
 		memcpy(c->dir, path.dir, sizeof(c->dir));
@@ -170,6 +217,7 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	}
 	if (reason == NFO_R_OFFLOADED) {
 		set_reason(m, c, reason);
+		release(c);
 		return;
 	}
 	if (was_in)
@@ -185,15 +233,77 @@ static void changed(struct mirror *m)
 	m->swept = 0;
 }
 
-void mirror_rtnl_changed(struct mirror *m, enum rtnl_change change)
+void mirror_upheaval(struct mirror *m)
 {
+	m->upheaval++;
+	changed(m);
+}
+
+// The links that stand upon 'ifindex', and it: what leaves by them leaves by it.
+static void links_changed(struct mirror *m, int ifindex)
+{
+	const struct rtnl_link *l = NULL;
+
+	routes_link_changed(m->routes, ifindex);
+	while ((l = rtnl_link_next(m->rtnl, l != NULL ? l->ifindex : 0)) != NULL)
+		if (l->lower == ifindex && l->ifindex != ifindex)
+			links_changed(m, l->ifindex);
+}
+
+static void link_changed(struct mirror *m, const struct rtnl_link *link)
+{
+	const struct rtnl_link *master = rtnl_link_by_index(m->rtnl, link->master);
+
 	// no nf_tables event tells of a device that leaves a flowtable with its end
-	if (change == RTNL_LINK || change == RTNL_LOST) {
+	if (m->nft != NULL)
+		nft_kick(m->nft);
+	// what a bond does is told by its slaves too, and any link may be the ingress that a rule
+	// looks at
+	if (mirror_sync_groups(m) || mirror_is_bond(link) || mirror_is_bond(master)
+		|| rtnl_rules(m->rtnl, NFO_IPV4)->iif || rtnl_rules(m->rtnl, NFO_IPV6)->iif)
+		m->upheaval++;
+	links_changed(m, link->ifindex);
+	changed(m);
+}
+
+static void neigh_changed(struct mirror *m, const struct rtnl_neigh *neigh)
+{
+	const struct nfo_via via = {
+		.addr = neigh->addr,
+		.dev = (uint32_t)neigh->ifindex,
+		.family = neigh->family,
+	};
+
+	dp_neigh_set(&via, neigh->valid ? neigh->mac : NULL);
+	if (neigh->valid && m->stats.by_reason[NFO_R_NO_NEIGHBOUR] == 0)
+		return; // nobody has waited for it
+	routes_neigh_changed(m->routes, neigh);
+	changed(m);
+}
+
+void mirror_rtnl_changed(struct mirror *m, const struct rtnl_event *event)
+{
+	switch (event->change) {
+	case RTNL_LINK:
+		link_changed(m, event->link);
+		break;
+	case RTNL_NEIGH:
+		neigh_changed(m, event->neigh);
+		break;
+	case RTNL_ROUTE:
+		routes_changed(m->routes, event->prefix);
+		break;
+	case RTNL_LOST:
 		if (m->nft != NULL)
 			nft_kick(m->nft);
 		mirror_sync_groups(m);
+		mirror_upheaval(m);
+		routes_all_changed(m->routes);
+		break;
+	case RTNL_ROUTES:
+		routes_all_changed(m->routes);
+		break;
 	}
-	changed(m);
 }
 
 static bool flowtable_lost(const struct mirror *m, const struct conn *c)
@@ -223,7 +333,7 @@ static void flowtables_changed(void *arg)
 		mirror_withdraw(m, i, lost ? NFO_R_NO_FLOWTABLE : NFO_R_WAITING);
 		m->stats.withdrawn++;
 	}
-	changed(m);
+	mirror_upheaval(m);
 	offer_dump(m);
 }
 
@@ -248,28 +358,73 @@ static void closing_events(struct mirror *m)
 	} while (n == 64);
 }
 
-// What else changed is noticed when the connection is offered again.
-static bool follows_changes(enum nfo_reason reason)
+// May its way be another one than the dataplane's?
+static bool outdated(const struct mirror *m, const struct conn *c)
 {
-	return reason == NFO_R_OFFLOADED || reason == NFO_R_NO_NEIGHBOUR;
+	return c->upheaval != m->upheaval || versions(m, c) != c->versions
+	       // of what is not kept nothing tells
+	       || ((c->answer[0] == ROUTES_NONE || c->answer[1] == ROUTES_NONE)
+		       && c->generation != m->generation);
+}
+
+static bool waits(const struct mirror *m, const struct conn *c)
+{
+	return routes_in_doubt(m->routes, c->answer[0]) || routes_in_doubt(m->routes, c->answer[1]);
+}
+
+// Until its way is known, the kernel has what may go another one than it did.
+static void hold_outdated(struct mirror *m)
+{
+	for (uint32_t i = 0; i < m->conns.top; i++) {
+		struct conn *c = &m->conns.slot[i];
+
+		if (!c->used || c->reason != NFO_R_OFFLOADED || c->held
+			|| !(waits(m, c) || outdated(m, c)))
+			continue;
+		dp_flow_hold(c->idx[0]);
+		dp_flow_hold(c->idx[1]);
+		c->held = true;
+		m->stats.held++;
+	}
+}
+
+static void review_routes(struct mirror *m)
+{
+	bool versions_changed;
+	const uint32_t left = routes_review(m->routes, MIRROR_REVIEW, &versions_changed);
+
+	if (left == 0 && !versions_changed)
+		return;
+	hold_outdated(m);
+	changed(m);
 }
 
 static void sweep(struct mirror *m)
 {
-	unsigned int budget = MIRROR_SWEEP;
+	unsigned int looks = MIRROR_LOOK, resolves = MIRROR_RESOLVE;
 
-	while (m->swept < m->conns.top && budget > 0) {
+	for (; m->swept < m->conns.top && looks > 0 && resolves > 0; looks--) {
 		struct conn *c;
 
 		if (m->sweep >= m->conns.top)
 			m->sweep = 0;
 		c = &m->conns.slot[m->sweep];
-		if (c->used && c->generation != m->generation && follows_changes(c->reason)) {
-			mirror_resolve(m, m->sweep);
-			budget--;
+		if (c->used && follows_changes(c->reason)) {
+			if (waits(m, c)) {
+				m->sweep_again = true;
+			} else if (outdated(m, c)) {
+				mirror_resolve(m, m->sweep);
+				resolves--;
+			} else {
+				release(c);
+			}
 		}
 		m->sweep++;
 		m->swept++;
+	}
+	if (m->swept >= m->conns.top && m->sweep_again) {
+		m->sweep_again = false;
+		m->swept = 0;
 	}
 }
 
@@ -278,6 +433,8 @@ static void tick(void *arg)
 	struct mirror *m = arg;
 
 	closing_events(m);
+	dp_settle();
+	review_routes(m);
 	sweep(m);
 	if (m->dump_again && loop_now_ns(m->loop) > m->round_start_ns + LOST_PAUSE_MS * MS_NS)
 		offer_dump(m);
@@ -292,7 +449,7 @@ static void tick(void *arg)
 // IPsec policies, or hooks on devices.
 static void obstacles_changed(void *arg)
 {
-	changed(arg);
+	mirror_upheaval(arg);
 }
 
 static int start_sources(struct mirror *m)
@@ -335,7 +492,8 @@ struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct 
 	m->round = 1;
 	mirror_view_init(m);
 	mirror_sync_groups(m);
-	if (conns_init(&m->conns, conf->max_connections) < 0)
+	m->routes = routes_create(rtnl, 2 * conf->max_connections + SPARE_ANSWERS);
+	if (m->routes == NULL || conns_init(&m->conns, conf->max_connections) < 0)
 		goto fail;
 	refresh_read_sysctls(m);
 	m->tick = loop_timer_add(loop, MIRROR_TICK_MS * MS_NS, tick, m);
@@ -364,5 +522,6 @@ void mirror_destroy(struct mirror *m)
 	hooks_destroy(m->hooks);
 	xfrm_destroy(m->xfrm);
 	conns_fini(&m->conns);
+	routes_destroy(m->routes);
 	free(m);
 }

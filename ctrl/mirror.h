@@ -15,6 +15,7 @@
 #include "ct.h"
 #include "flow.h"
 #include "nft.h"
+#include "routes.h"
 #include "rtnl.h"
 
 struct loop;
@@ -52,6 +53,7 @@ struct mirror_stats {
 	uint64_t ended;     // conntrack ended it
 	uint64_t closed;    // FIN or RST
 	uint64_t idled;     // no packets for the flowtable's timeout
+	uint64_t held;      // times that one was given to the kernel while its route was looked up
 	uint64_t withdrawn; // its flowtable, route, neighbour or link went
 	uint64_t sampled;   // times that a flow's next packets were asked to take the kernel's way
 	uint64_t refused;   // no room to even note it
@@ -64,7 +66,7 @@ struct mirror_stats {
 struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct mirror_conf *conf);
 // Takes all its flows out of the dataplane.
 void mirror_destroy(struct mirror *mirror);
-void mirror_rtnl_changed(struct mirror *mirror, enum rtnl_change change);
+void mirror_rtnl_changed(struct mirror *mirror, const struct rtnl_event *event);
 
 // Slots are 0..mirror_slots()-1; mirror_get() returns false for an empty one. A listing walks the
 // slots and may be interrupted between any two.
@@ -76,5 +78,6 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats);
 unsigned int mirror_flowtables(const struct mirror *mirror);
 const struct nft_flowtable *mirror_flowtable(const struct mirror *mirror, unsigned int i);
 const char *mirror_nft_unsupported(const struct mirror *mirror);
+void mirror_routes_stats(const struct mirror *mirror, struct routes_stats *stats);
 // False when conntrack is not there.
 bool mirror_ct_stats(const struct mirror *mirror, struct ct_stats *stats);

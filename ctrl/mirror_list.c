@@ -18,6 +18,16 @@ uint32_t mirror_slots(const struct mirror *m)
 	return m->conns.top;
 }
 
+// The neighbour's MAC address of today.
+static void set_mac(const struct mirror *m, struct nfo_flow *flow)
+{
+	const struct rtnl_neigh *neigh = rtnl_neigh_find(
+		m->rtnl, (int)flow->via.dev, flow->via.family, &flow->via.addr);
+
+	if (neigh != NULL && neigh->valid)
+		memcpy(flow->eth_dst, neigh->mac, sizeof(flow->eth_dst));
+}
+
 bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 {
 	const uint64_t now = loop_now_ns(m->loop);
@@ -35,6 +45,8 @@ bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 	};
 	if (c->has_path) {
 		memcpy(flow->dir, c->dir, sizeof(flow->dir));
+		set_mac(m, &flow->dir[0]);
+		set_mac(m, &flow->dir[1]);
 		copy_name(m, c->dev[0], flow->in);
 		copy_name(m, c->dev[1], flow->out);
 		flow->flowtable = mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]);
@@ -67,6 +79,11 @@ const char *mirror_nft_unsupported(const struct mirror *m)
 	if (m->conf.no_sources)
 		return "static flows, the kernel is not asked";
 	return m->nft != NULL ? nft_unsupported(m->nft) : "nf_tables cannot be followed";
+}
+
+void mirror_routes_stats(const struct mirror *m, struct routes_stats *stats)
+{
+	routes_stats(m->routes, stats);
 }
 
 bool mirror_ct_stats(const struct mirror *m, struct ct_stats *stats)

@@ -9,12 +9,15 @@
 #include "mirror.h"
 #include "nft.h"
 #include "resolve.h"
+#include "routes.h"
 #include "xfrm.h"
 
 enum {
 	MIRROR_TICK_MS = 10,         // events of workers, retries
 	MIRROR_TICKS_HOUSEKEEP = 10, // ticks between dp_housekeep()
-	MIRROR_SWEEP = 512,          // connections resolved again in a tick
+	MIRROR_LOOK = 65536,         // connections looked at in a tick, after a change
+	MIRROR_RESOLVE = 4096,       // of these, resolved again
+	MIRROR_REVIEW = 2048,        // routes asked for again in a tick
 	MIRROR_FILTERS = 1 + 16,     // dumps of a round: the OFFLOAD bit, each stand-in's mark
 };
 
@@ -28,12 +31,15 @@ struct mirror {
 	struct ct *ct; // NULL: no conntrack
 	uint32_t nft_epoch;
 	struct resolve_view view;
+	struct routes *routes;
 	struct conns conns;
 	struct mirror_stats stats;
 	struct loop_timer *tick, *dump, *scan;
-	uint32_t generation; // of everything that resolve() looks at
-	uint32_t sweep;      // next slot to resolve again if its generation is old
+	uint32_t generation; // changes of anything that resolve() looks at
+	uint32_t upheaval;   // of these, those that may concern any connection
+	uint32_t sweep;      // next slot to look at
 	uint32_t swept;      // slots looked at since the last change
+	bool sweep_again;    // some of them wait for routes
 	unsigned int ticks;
 	// dumps of conntrack
 	uint32_t round; // counts completed rounds of dumps + 1
@@ -48,6 +54,7 @@ struct mirror {
 	bool ipv4_l4_hash; // net.ipv4.fib_multipath_hash_policy: next hops are chosen by more
 			   // than addresses
 	// mirror_view.c
+	unsigned int group[NFO_MAX_PORTS]; // that each port receives for
 	int bond[NFO_MAX_PORTS]; // ifindex of the bond with group NFO_MAX_PORTS + i; 0: free
 };
 
@@ -58,6 +65,8 @@ void mirror_resolve(struct mirror *m, uint32_t slot);
 void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason);
 // Out of the dataplane and forgotten.
 void mirror_forget(struct mirror *m, uint32_t slot);
+// Something changed that resolve() looks at, for any connection.
+void mirror_upheaval(struct mirror *m);
 // Of each direction, over all its times in the dataplane. 'counters' may be c->done.
 void mirror_counters(const struct conn *c, struct nfo_counters counters[2]);
 // When it was used last: its last packet here, or the start of its present state.
@@ -70,8 +79,11 @@ void mirror_view_init(struct mirror *m);
 // none does.
 const struct nft_flowtable *mirror_flowtable_of(
 	const struct mirror *m, const struct ct_conn *conn, int a, int b);
-// Links changed: ports whose twins are active slaves of a bond receive as one.
-void mirror_sync_groups(struct mirror *m);
+// Links changed: ports whose twins are active slaves of a bond receive as one. True if any port's
+// group is another one than before.
+bool mirror_sync_groups(struct mirror *m);
+// 'link' may be NULL.
+bool mirror_is_bond(const struct rtnl_link *link);
 
 // offer.c
 void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn);

@@ -11,7 +11,7 @@
 
 static int view_route(void *arg, const struct rtnl_route_key *key, struct rtnl_route *route)
 {
-	return rtnl_route_get(((struct mirror *)arg)->rtnl, key, route);
+	return routes_get(((struct mirror *)arg)->routes, key, route);
 }
 
 // By addresses alone the kernel chooses the same for a query as for a packet and for its flowtable;
@@ -22,7 +22,7 @@ static int view_multipath(void *arg, const struct rtnl_route_key *key)
 
 	if (key->family == NFO_IPV4 && !m->ipv4_l4_hash)
 		return 0;
-	return rtnl_route_multipath(m->rtnl, key);
+	return routes_multipath(m->routes, key);
 }
 
 static const struct rtnl_link *view_link(void *arg, int ifindex)
@@ -143,7 +143,7 @@ static bool view_flowtable(void *arg, const struct ct_conn *conn, int a, int b)
 
 // --- bonds ---
 
-static bool is_bond(const struct rtnl_link *link)
+bool mirror_is_bond(const struct rtnl_link *link)
 {
 	return link != NULL && strcmp(link->kind, "bond") == 0;
 }
@@ -169,19 +169,27 @@ static unsigned int group_of_port(struct mirror *m, unsigned int port)
 		link != NULL && link->master != 0 ? rtnl_link_by_index(m->rtnl, link->master) : NULL;
 	int group;
 
-	if (!is_bond(master) || !link->slave_active)
+	if (!mirror_is_bond(master) || !link->slave_active)
 		return port;
 	group = group_of_bond(m, master);
 	return group >= 0 ? (unsigned int)group : port;
 }
 
-void mirror_sync_groups(struct mirror *m)
+bool mirror_sync_groups(struct mirror *m)
 {
+	bool changed = false;
+
 	for (int i = 0; i < NFO_MAX_PORTS; i++)
-		if (m->bond[i] != 0 && !is_bond(rtnl_link_by_index(m->rtnl, m->bond[i])))
+		if (m->bond[i] != 0 && !mirror_is_bond(rtnl_link_by_index(m->rtnl, m->bond[i])))
 			m->bond[i] = 0;
-	for (unsigned int port = 0; port < m->conf.n_ports; port++)
-		dp_port_group(port, group_of_port(m, port));
+	for (unsigned int port = 0; port < m->conf.n_ports; port++) {
+		const unsigned int group = group_of_port(m, port);
+
+		changed |= group != m->group[port];
+		m->group[port] = group;
+		dp_port_group(port, group);
+	}
+	return changed;
 }
 
 void mirror_view_init(struct mirror *m)

@@ -37,6 +37,7 @@ enum { NS_PER_S = 1000000000 };
 	X(ended)        \
 	X(closed)       \
 	X(idled)        \
+	X(held)         \
 	X(withdrawn)    \
 	X(sampled)    \
 	X(refused)
@@ -321,6 +322,16 @@ static json_t *mirror_totals(const struct mirror *mirror)
 	return o;
 }
 
+static json_t *route_totals(const struct mirror *mirror)
+{
+	struct routes_stats stats;
+
+	mirror_routes_stats(mirror, &stats);
+	return json_pack("{s:i, s:i, s:I, s:I}", "answers", (int)stats.answers, "in_doubt",
+		(int)stats.in_doubt, "asked", (json_int_t)stats.asked, "found",
+		(json_int_t)stats.found);
+}
+
 static json_t *ct_totals(const struct mirror *mirror)
 {
 	struct ct_stats stats;
@@ -395,6 +406,7 @@ json_t *record_stats(const struct mirror *mirror)
 	json_object_set_new(o, "punts", punt_totals());
 	json_object_set_new(o, "table", table_totals());
 	json_object_set_new(o, "mirror", mirror_totals(mirror));
+	json_object_set_new(o, "routes", route_totals(mirror));
 	json_object_set_new(o, "ct", ct_totals(mirror));
 	return o;
 }

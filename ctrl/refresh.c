@@ -34,6 +34,7 @@ static uint32_t sysctl(const char *name, uint32_t otherwise)
 // period: of three samples two may be lost.
 void refresh_read_sysctls(struct mirror *m)
 {
+	bool ipv4_l4_hash;
 	uint32_t shortest;
 
 	m->flow_tcp_s = m->conf.tcp_idle_s != 0 ? m->conf.tcp_idle_s
@@ -46,7 +47,10 @@ void refresh_read_sysctls(struct mirror *m)
 	if (m->flow_udp_s < shortest)
 		shortest = m->flow_udp_s;
 	m->sample_ns = shortest * S_NS / 3;
-	m->ipv4_l4_hash = sysctl("ipv4/fib_multipath_hash_policy", 0) != 0;
+	ipv4_l4_hash = sysctl("ipv4/fib_multipath_hash_policy", 0) != 0;
+	if (ipv4_l4_hash != m->ipv4_l4_hash)
+		mirror_upheaval(m);
+	m->ipv4_l4_hash = ipv4_l4_hash;
 }
 
 // Armed whether or not packets pass, so that a flow of few packets is seen by the kernel at each.
@@ -106,5 +110,6 @@ void refresh_scan(void *arg)
 	}
 	if (m->scan_next >= m->conns.top)
 		m->scan_next = 0;
+	routes_age(m->routes);
 	ct_flush(m->ct);
 }

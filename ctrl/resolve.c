@@ -10,7 +10,7 @@
 enum { MAX_CANDIDATES = 64 }; // ingress interfaces to try, where routes depend on it
 
 // The routes of both directions; [0] is the original one. Each one's egress is the other's ingress.
-struct routes {
+struct route_pair {
 	struct rtnl_route dir[2];
 	uint32_t mark; // that they were asked with
 };
@@ -83,7 +83,7 @@ static bool ask_route(const struct resolve_view *v, const struct ct_conn *c, int
 // Conntrack does not tell the interfaces. As nft_flow_route() does, each direction's ingress is
 // taken to be the other's egress. True if packets that come in by 'in' find routes that confirm it.
 static bool confirmed(const struct resolve_view *v, const struct ct_conn *c, int in, uint32_t mark,
-	struct routes *r)
+	struct route_pair *r)
 {
 	return ask_route(v, c, 0, in, mark, &r->dir[0]) && r->dir[0].type == RTN_UNICAST
 	       && ask_route(v, c, 1, r->dir[0].oif, mark, &r->dir[1])
@@ -92,7 +92,7 @@ static bool confirmed(const struct resolve_view *v, const struct ct_conn *c, int
 
 // Starts with the route back to the originator.
 static enum nfo_reason find_plain(
-	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct routes *r)
+	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct route_pair *r)
 {
 	int in;
 
@@ -111,10 +111,10 @@ static enum nfo_reason find_plain(
 // Where routes depend on the ingress (a VRF, a rule), every interface of a flowtable may be it; just
 // one of them must fit.
 static enum nfo_reason find_among_all(
-	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct routes *r)
+	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct route_pair *r)
 {
 	const struct path_view *pv = &v->path;
-	struct routes try;
+	struct route_pair try;
 	int tried = 0, found = 0;
 
 	for (const struct rtnl_link *l = pv->next_link(pv->arg, 0); l != NULL;
@@ -135,7 +135,7 @@ static enum nfo_reason find_among_all(
 }
 
 static enum nfo_reason find_routes(
-	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct routes *r)
+	const struct resolve_view *v, const struct ct_conn *c, uint32_t mark, struct route_pair *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->mark = mark;
@@ -143,26 +143,19 @@ static enum nfo_reason find_routes(
 						     : find_plain(v, c, mark, r);
 }
 
-static bool same_route(const struct rtnl_route *a, const struct rtnl_route *b)
-{
-	return a->oif == b->oif && a->type == b->type && a->encap == b->encap && a->mtu == b->mtu
-	       && a->gateway_family == b->gateway_family
-	       && memcmp(&a->gateway, &b->gateway, sizeof(a->gateway)) == 0;
-}
-
 // Rules look at the packets' mark, of which conntrack may know nothing. If no mark of a rule leads
 // elsewhere, it does not matter.
 static enum nfo_reason any_mark(const struct resolve_view *v, const struct ct_conn *c,
-	const struct rtnl_rules *rules, struct routes *r)
+	const struct rtnl_rules *rules, struct route_pair *r)
 {
 	enum nfo_reason reason = find_routes(v, c, 0, r);
 
 	for (unsigned int i = 0; i < rules->n_marks && reason == NFO_R_OFFLOADED; i++) {
-		struct routes other;
+		struct route_pair other;
 
 		if (find_routes(v, c, rules->mark[i], &other) != NFO_R_OFFLOADED
-			|| !same_route(&r->dir[0], &other.dir[0])
-			|| !same_route(&r->dir[1], &other.dir[1]))
+			|| !rtnl_route_same(&r->dir[0], &other.dir[0])
+			|| !rtnl_route_same(&r->dir[1], &other.dir[1]))
 			reason = NFO_R_POLICY_RULE;
 	}
 	return reason;
@@ -180,7 +173,7 @@ static bool mark_is_known(const struct resolve_view *v, const struct ct_conn *c,
 }
 
 static enum nfo_reason find_by_rules(
-	const struct resolve_view *v, const struct ct_conn *c, struct routes *r)
+	const struct resolve_view *v, const struct ct_conn *c, struct route_pair *r)
 {
 	const struct rtnl_rules *rules = v->rules(v->arg, c->orig.family);
 
@@ -194,7 +187,7 @@ static enum nfo_reason find_by_rules(
 
 // Does conntrack tell too little to know which of several next hops packets take?
 static enum nfo_reason check_multipath(
-	const struct resolve_view *v, const struct ct_conn *c, const struct routes *r)
+	const struct resolve_view *v, const struct ct_conn *c, const struct route_pair *r)
 {
 	for (int d = 0; d < 2; d++) {
 		const struct rtnl_route_key key = route_key(c, d, r->dir[1 - d].oif, r->mark);
@@ -207,7 +200,7 @@ static enum nfo_reason check_multipath(
 
 // out[d] is where direction d leaves, and the other one enters.
 static enum nfo_reason find_paths(const struct resolve_view *v, const struct ct_conn *c,
-	const struct routes *r, struct path out[2])
+	const struct route_pair *r, struct path out[2])
 {
 	enum nfo_reason reason = NFO_R_OFFLOADED;
 
@@ -263,7 +256,7 @@ static uint32_t spread_hash(const struct nfo_tuple *t)
 }
 
 static enum nfo_reason fill_flow(const struct resolve_view *v, const struct ct_conn *c,
-	const struct routes *r, const struct path out[2], int d, struct nfo_flow *flow)
+	const struct route_pair *r, const struct path out[2], int d, struct nfo_flow *flow)
 {
 	const struct nfo_tuple *other = d == 0 ? &c->reply : &c->orig;
 	const struct rtnl_route *route = &r->dir[d];
@@ -287,6 +280,9 @@ static enum nfo_reason fill_flow(const struct resolve_view *v, const struct ct_c
 	flow->mtu = path_mtu(route, out[d].dev, other->family);
 	memcpy(flow->eth_dst, neigh->mac, NFO_ETH_ALEN);
 	memcpy(flow->eth_src, out[d].dev->mac, NFO_ETH_ALEN);
+	flow->via.addr = route->gateway;
+	flow->via.dev = (uint32_t)route->oif;
+	flow->via.family = neigh->family;
 	return NFO_R_OFFLOADED;
 }
 
@@ -295,14 +291,18 @@ enum nfo_reason resolve(
 {
 	enum nfo_reason reason = resolve_admissible(conn);
 	struct path paths[2];
-	struct routes routes;
+	struct route_pair routes;
 
+	out->answer[0] = out->answer[1] = 0;
 	if (reason == NFO_R_OFFLOADED && v->ipsec(v->arg))
 		reason = NFO_R_IPSEC;
 	if (reason == NFO_R_OFFLOADED)
 		reason = find_by_rules(v, conn, &routes);
-	if (reason == NFO_R_OFFLOADED)
-		reason = find_paths(v, conn, &routes, paths);
+	if (reason != NFO_R_OFFLOADED)
+		return reason;
+	for (int d = 0; d < 2; d++)
+		out->answer[d] = routes.dir[d].answer;
+	reason = find_paths(v, conn, &routes, paths);
 	if (reason == NFO_R_OFFLOADED)
 		reason = check_multipath(v, conn, &routes);
 	for (int d = 0; d < 2 && reason == NFO_R_OFFLOADED; d++)

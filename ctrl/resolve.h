@@ -30,9 +30,11 @@ struct resolve_view {
 struct resolved {
 	struct nfo_flow dir[2]; // padding is zero: they are compared as bytes
 	int dev[2];             // ifindex of the original direction's ingress and egress
+	uint32_t answer[2];     // route.answer of each direction, that of route()
 };
 
-// Fills 'out' and returns NFO_R_OFFLOADED, or leaves it undefined.
+// Fills 'out' and returns NFO_R_OFFLOADED, or leaves it undefined but for 'answer', which are 0 if it
+// did not come to choose routes.
 enum nfo_reason resolve(
 	const struct resolve_view *view, const struct ct_conn *conn, struct resolved *out);
 

@@ -11,6 +11,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
 #include "log.h"
@@ -34,23 +35,33 @@ struct rtnl {
 	struct link_table links;
 	struct neigh_table neighs;
 	struct rtnl_rules rules[2]; // IPv4, IPv6
-	bool quiet;           // nothing is told: rtnl_create() has not returned yet
+	struct rtnl_facts facts[2];
+	bool quiet; // nothing is told: rtnl_create() has not returned yet
 	bool routes_changed, rules_changed, failed; // in this turn
 	rtnl_changed_fn changed;
 	void *arg;
 };
 
-static void tell(struct rtnl *r, enum rtnl_change change, bool gone, const struct rtnl_link *link,
-	const struct rtnl_neigh *neigh)
+static void tell(struct rtnl *r, const struct rtnl_event *event)
 {
 	if (!r->quiet)
-		r->changed(r->arg, change, gone, link, neigh);
+		r->changed(r->arg, event);
+}
+
+static void tell_link(struct rtnl *r, const struct rtnl_link *link, bool gone)
+{
+	tell(r, &(struct rtnl_event){.change = RTNL_LINK, .gone = gone, .link = link});
+}
+
+static void tell_neigh(struct rtnl *r, const struct rtnl_neigh *neigh, bool gone)
+{
+	tell(r, &(struct rtnl_event){.change = RTNL_NEIGH, .gone = gone, .neigh = neigh});
 }
 
 static void link_gone(struct rtnl *r, struct rtnl_link *was)
 {
 	was->up = false;
-	tell(r, RTNL_LINK, true, was, NULL);
+	tell_link(r, was, true);
 }
 
 static void neigh_gone(struct rtnl *r, struct rtnl_neigh *was)
@@ -58,7 +69,7 @@ static void neigh_gone(struct rtnl *r, struct rtnl_neigh *was)
 	if (!was->valid)
 		return;
 	was->valid = false;
-	tell(r, RTNL_NEIGH, true, NULL, was);
+	tell_neigh(r, was, true);
 }
 
 static void on_link(struct rtnl *r, const struct nlmsghdr *nlh)
@@ -77,7 +88,7 @@ static void on_link(struct rtnl *r, const struct nlmsghdr *nlh)
 	if (put < 0)
 		r->failed = true;
 	else if (put != TABLE_SAME)
-		tell(r, RTNL_LINK, false, &link, NULL);
+		tell_link(r, &link, false);
 }
 
 static void on_neigh(struct rtnl *r, const struct nlmsghdr *nlh)
@@ -97,10 +108,49 @@ static void on_neigh(struct rtnl *r, const struct nlmsghdr *nlh)
 	if (put < 0)
 		r->failed = true;
 	else if (put != TABLE_SAME && (neigh.valid || was_valid))
-		tell(r, RTNL_NEIGH, false, NULL, &neigh);
+		tell_neigh(r, &neigh, false);
 }
 
-// Events and the answers of dumps, which are alike.
+static void on_route(struct rtnl *r, const struct nlmsghdr *nlh)
+{
+	struct rtnl_facts facts = {.multipath = false};
+	struct rtnl_prefix prefix;
+	struct rtnl_facts *known;
+
+	if (rtnl_decode_prefix(nlh, &prefix, &facts))
+		return;
+	known = &r->facts[prefix.family == NFO_IPV6];
+	if (facts.multipath > known->multipath || facts.src > known->src) {
+		known->multipath |= facts.multipath;
+		known->src |= facts.src;
+		r->routes_changed = true;
+	}
+	tell(r, &(struct rtnl_event){.change = RTNL_ROUTE, .prefix = &prefix});
+}
+
+// A group of next hops may stand behind routes that do not tell (rtnl_facts()).
+static void on_nexthop(struct rtnl *r, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *tb[NHA_GROUP + 1];
+
+	r->routes_changed = true;
+	if (!nl_has_header(nlh, sizeof(struct nhmsg)))
+		return;
+	nl_parse(nlh, sizeof(struct nhmsg), tb, NHA_GROUP);
+	if (tb[NHA_GROUP])
+		r->facts[0].multipath = r->facts[1].multipath = true;
+}
+
+static uint8_t family_of(const struct nlmsghdr *nlh)
+{
+	return nl_has_header(nlh, sizeof(struct rtgenmsg))
+		       ? ((const struct rtgenmsg *)mnl_nlmsg_get_payload(nlh))->rtgen_family
+		       : AF_UNSPEC;
+}
+
+// Events and the answers of dumps, which are alike. Of addresses the kernel tells what routes come and
+// go with them, but for those that IPv4 drops with the address that they prefer.
+
 static void on_message(void *arg, const struct nlmsghdr *nlh)
 {
 	struct rtnl *r = arg;
@@ -121,11 +171,14 @@ static void on_message(void *arg, const struct nlmsghdr *nlh)
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
+		on_route(r, nlh);
+		break;
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
-	case RTM_NEWADDR:
+		on_nexthop(r, nlh);
+		break;
 	case RTM_DELADDR:
-		r->routes_changed = true;
+		r->routes_changed |= family_of(nlh) == AF_INET;
 		break;
 	}
 }
@@ -162,6 +215,8 @@ static int dump_neighs(struct rtnl *r)
 static void add_rule(struct rtnl_rules *rules, const struct rtnl_rule *rule)
 {
 	rules->iif |= rule->iif;
+	rules->src |= rule->src;
+	rules->l4 |= rule->l4;
 	rules->other |= rule->other;
 	if (!rule->mask)
 		return;
@@ -197,6 +252,33 @@ static int dump_rules(struct rtnl *r)
 	return err;
 }
 
+static void on_fact(void *arg, const struct nlmsghdr *nlh)
+{
+	struct rtnl *r = arg;
+	struct rtnl_prefix prefix;
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+
+	if (nl_has_header(nlh, sizeof(*rtm)))
+		rtnl_decode_prefix(nlh, &prefix, &r->facts[rtm->rtm_family == NFO_IPV6]);
+}
+
+// Nothing of the routes is kept but what they depend on.
+static int dump_facts(struct rtnl *r)
+{
+	static const uint8_t families[] = {NFO_IPV4, NFO_IPV6};
+	int err = 0;
+
+	for (size_t i = 0; i < MNL_ARRAY_SIZE(families) && (err == 0 || err == -EOPNOTSUPP); i++) {
+		char buf[64] __attribute__((aligned(4)));
+		struct nlmsghdr *nlh =
+			put_request(buf, RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg));
+
+		((struct rtmsg *)mnl_nlmsg_get_payload(nlh))->rtm_family = families[i];
+		err = nl_request(&r->dumps, nlh, on_fact, r);
+	}
+	return err == -EOPNOTSUPP ? 0 : err; // a kernel without IPv6
+}
+
 static int uninterrupted(struct rtnl *r, int (*dump)(struct rtnl *r))
 {
 	int err = -EINTR;
@@ -223,6 +305,11 @@ static int read_all(struct rtnl *r)
 		neigh_gone(r, &neigh);
 	if (!err)
 		err = uninterrupted(r, dump_rules);
+	if (!err) {
+		// what a change under way adds is told by its event
+		err = dump_facts(r);
+		err = err == -EINTR ? 0 : err;
+	}
 	return err || !r->failed ? err : -ENOMEM;
 }
 
@@ -256,7 +343,7 @@ static void read_again(void *arg)
 		retry_later(r);
 		return;
 	}
-	tell(r, RTNL_LOST, false, NULL, NULL);
+	tell(r, &(struct rtnl_event){.change = RTNL_LOST});
 }
 
 static void events_readable(void *arg, uint32_t epoll_events)
@@ -274,7 +361,7 @@ static void events_readable(void *arg, uint32_t epoll_events)
 	if (r->rules_changed && uninterrupted(r, dump_rules))
 		retry_later(r);
 	if (r->routes_changed)
-		tell(r, RTNL_ROUTE, false, NULL, NULL);
+		tell(r, &(struct rtnl_event){.change = RTNL_ROUTES});
 }
 
 static int join(struct rtnl *r)
@@ -378,6 +465,11 @@ const struct rtnl_rules *rtnl_rules(const struct rtnl *r, uint8_t family)
 	return &r->rules[family == NFO_IPV6];
 }
 
+const struct rtnl_facts *rtnl_facts(const struct rtnl *r, uint8_t family)
+{
+	return &r->facts[family == NFO_IPV6];
+}
+
 static struct nlmsghdr *put_route_request(
 	void *buf, const struct rtnl_route_key *key, unsigned int flags)
 {
@@ -411,7 +503,7 @@ struct route_answer {
 	int err;
 };
 
-static void on_route(void *arg, const struct nlmsghdr *nlh)
+static void on_answer(void *arg, const struct nlmsghdr *nlh)
 {
 	struct route_answer *a = arg;
 
@@ -424,7 +516,7 @@ static int get_route(struct rtnl *r, const struct rtnl_route_key *key, unsigned 
 {
 	char buf[256] __attribute__((aligned(4)));
 	struct route_answer a = {.route = route, .err = -EBADMSG};
-	int err = nl_request(&r->queries, put_route_request(buf, key, flags), on_route, &a);
+	int err = nl_request(&r->queries, put_route_request(buf, key, flags), on_answer, &a);
 
 	return err ? err : a.err;
 }

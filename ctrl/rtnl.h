@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "flow.h"
 
@@ -59,14 +60,25 @@ struct rtnl_route {
 	bool multipath;         // one of several next hops; only of rtnl_route_multipath()
 	uint8_t gateway_family; // 0: on-link, 'gateway' is then the destination
 	union nfo_addr gateway;
-	uint32_t mtu; // RTAX_MTU, 0: the link's
+	uint32_t mtu;    // RTAX_MTU, 0: the link's
+	uint32_t answer; // routes.h; 0 elsewhere
 };
+
+// Do packets go the same way?
+static inline bool rtnl_route_same(const struct rtnl_route *a, const struct rtnl_route *b)
+{
+	return a->oif == b->oif && a->type == b->type && a->encap == b->encap && a->mtu == b->mtu
+	       && a->gateway_family == b->gateway_family
+	       && memcmp(&a->gateway, &b->gateway, sizeof(a->gateway)) == 0;
+}
 
 // What one rule looks at besides addresses, ports and protocol, which a route query knows.
 struct rtnl_rule {
 	uint8_t family;
 	uint32_t mark, mask; // mask 0: not at the mark
 	bool iif;            // at the ingress interface, or its VRF
+	bool src;            // at the source address
+	bool l4;             // at protocol or ports
 	bool other;          // at more than is known: TOS, DSCP, flow label, the absence of a mark
 };
 
@@ -74,26 +86,47 @@ struct rtnl_rule {
 enum { RTNL_MAX_MARKS = 16 };
 
 struct rtnl_rules {
-	bool iif;
+	bool iif, src, l4;
 	bool other; // or more marks than fit
 	unsigned int n_marks;
 	uint32_t mark[RTNL_MAX_MARKS], mask[RTNL_MAX_MARKS];
 };
 
-enum rtnl_change {
-	RTNL_LINK,  // a link is new, gone or changed: rtnl_change_link() arguments
-	RTNL_NEIGH, // a neighbour is new, gone, or has another MAC address or validity; nothing is
-		    // told of one that neither was nor is valid
-	RTNL_ROUTE, // routes, rules, next hops or addresses changed
-	RTNL_LOST,  // overrun: everything was read again
+// What routes of a family, in whatever table, depend on besides the destination. Once seen it stays.
+struct rtnl_facts {
+	bool multipath; // some have several next hops
+	bool src;       // some are for some sources only
 };
 
-// 'link' (RTNL_LINK) or 'neigh' (RTNL_NEIGH) as it is now; for one that is gone, as it last was,
-// with 'up' or 'valid' false and 'gone' true.
-typedef void (*rtnl_changed_fn)(void *arg, enum rtnl_change change, bool gone,
-	const struct rtnl_link *link, const struct rtnl_neigh *neigh);
+// The destinations of a route.
+struct rtnl_prefix {
+	union nfo_addr addr;
+	uint8_t family;
+	uint8_t bits;
+};
 
-// Dumps links, neighbours and rules before it returns; 'changed' is called for later changes only.
+enum rtnl_change {
+	RTNL_LINK,   // a link is new, gone or changed
+	RTNL_NEIGH,  // a neighbour is new, gone, or has another MAC address or validity; nothing is
+		     // told of one that neither was nor is valid
+	RTNL_ROUTE,  // a route is new, gone or changed
+	RTNL_ROUTES, // any routes may have changed: rules, next hops, addresses
+	RTNL_LOST,   // overrun: everything was read again
+};
+
+// One of the pointers is not NULL, or none. A link or neighbour is as it is now; one that is gone as
+// it last was, with 'up' or 'valid' false.
+struct rtnl_event {
+	enum rtnl_change change;
+	bool gone;
+	const struct rtnl_link *link;
+	const struct rtnl_neigh *neigh;
+	const struct rtnl_prefix *prefix;
+};
+
+typedef void (*rtnl_changed_fn)(void *arg, const struct rtnl_event *event);
+
+// Dumps links, neighbours and rules before it returns, and reads through the routes for rtnl_facts(); 'changed' is called for later changes only.
 struct rtnl *rtnl_create(struct loop *loop, rtnl_changed_fn changed, void *arg);
 void rtnl_destroy(struct rtnl *rtnl);
 
@@ -105,6 +138,7 @@ const struct rtnl_neigh *rtnl_neigh_find(
 // The link with the least ifindex above 'after', NULL at the end.
 const struct rtnl_link *rtnl_link_next(const struct rtnl *rtnl, int after);
 const struct rtnl_rules *rtnl_rules(const struct rtnl *rtnl, uint8_t family);
+const struct rtnl_facts *rtnl_facts(const struct rtnl *rtnl, uint8_t family);
 
 // RTM_GETROUTE, answered at once by the kernel. Returns 0 or a negative errno (-ENETUNREACH,
 // -EHOSTUNREACH; -EXDEV or, by newer kernels, -EINVAL for a reverse path failure; ...).
@@ -123,4 +157,7 @@ int rtnl_link_set_mac(struct rtnl *rtnl, int ifindex, const uint8_t mac[NFO_ETH_
 int rtnl_decode_link(const struct nlmsghdr *nlh, struct rtnl_link *link);
 int rtnl_decode_neigh(const struct nlmsghdr *nlh, struct rtnl_neigh *neigh);
 int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route);
+// Of a route in a table; -EBADMSG too for what the kernel derived from one. 'facts' gets what it adds.
+int rtnl_decode_prefix(
+	const struct nlmsghdr *nlh, struct rtnl_prefix *prefix, struct rtnl_facts *facts);
 int rtnl_decode_rule(const struct nlmsghdr *nlh, struct rtnl_rule *rule);

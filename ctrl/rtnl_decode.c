@@ -207,6 +207,31 @@ int rtnl_decode_route(const struct nlmsghdr *nlh, struct rtnl_route *route)
 	return 0;
 }
 
+int rtnl_decode_prefix(
+	const struct nlmsghdr *nlh, struct rtnl_prefix *prefix, struct rtnl_facts *facts)
+{
+	const struct nlattr *tb[RTA_MAX + 1];
+	const struct rtmsg *rtm;
+	struct rtnl_prefix out = {.bits = 0};
+
+	if (!nl_has_header(nlh, sizeof(*rtm)))
+		return -EBADMSG;
+	rtm = mnl_nlmsg_get_payload(nlh);
+	if (!is_ip(rtm->rtm_family) || (rtm->rtm_flags & RTM_F_CLONED)
+		|| rtm->rtm_dst_len > 8 * addr_bytes(rtm->rtm_family))
+		return -EBADMSG;
+	nl_parse(nlh, sizeof(*rtm), tb, RTA_MAX);
+	if (rtm->rtm_dst_len > 0 && !get_addr(tb[RTA_DST], rtm->rtm_family, &out.addr))
+		return -EBADMSG;
+	out.family = rtm->rtm_family;
+	out.bits = rtm->rtm_dst_len;
+	facts->src |= rtm->rtm_src_len != 0;
+	// a next hop object may be told by its number alone (net.ipv4.nexthop_compat_mode)
+	facts->multipath |= tb[RTA_MULTIPATH] || (tb[RTA_NH_ID] && !tb[RTA_OIF]);
+	*prefix = out;
+	return 0;
+}
+
 int rtnl_decode_rule(const struct nlmsghdr *nlh, struct rtnl_rule *rule)
 {
 	const struct nlattr *tb[RULE_MAX + 1];
@@ -227,6 +252,8 @@ int rtnl_decode_rule(const struct nlmsghdr *nlh, struct rtnl_rule *rule)
 	out.family = header->family;
 	out.iif = tb[FRA_IIFNAME] || l3mdev;
 	nl_get(tb[FRA_IP_PROTO], &proto, sizeof(proto));
+	out.src = header->src_len;
+	out.l4 = proto || tb[FRA_SPORT_RANGE] || tb[FRA_DPORT_RANGE];
 	// a mark of 0, or none of that value: what packets without any mark carry is the point
 	out.other = header->tos || tb[RULE_DSCP] || tb[RULE_FLOWLABEL] || proto == NFO_GRE
 		    || (out.mask && (!(out.mark & out.mask) || header->flags & FIB_RULE_INVERT));

@@ -39,11 +39,16 @@ static void one(void *arg, const struct nlmsghdr *nlh)
 {
 	struct rtnl_route route;
 	struct rtnl_rule rule;
+	struct rtnl_prefix prefix;
+	struct rtnl_facts facts = {.src = false};
 
 	(void)arg;
 	one_link(nlh);
 	one_neigh(nlh);
 	rtnl_decode_route(nlh, &route);
+	if (!rtnl_decode_prefix(nlh, &prefix, &facts)
+		&& prefix.bits > (prefix.family == NFO_IPV4 ? 32 : 128))
+		abort();
 	rtnl_decode_rule(nlh, &rule);
 }
 

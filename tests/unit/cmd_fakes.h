@@ -58,6 +58,7 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats)
 		.idled = 6,
 		.withdrawn = 7,
 		.sampled = 8,
+		.held = 11,
 		.refused = 9,
 		.connections = 10};
 	stats->by_reason[NFO_R_OFFLOADED] = 6;
@@ -81,6 +82,12 @@ const char *mirror_nft_unsupported(const struct mirror *mirror)
 {
 	(void)mirror;
 	return unsupported;
+}
+
+void mirror_routes_stats(const struct mirror *mirror, struct routes_stats *stats)
+{
+	(void)mirror;
+	*stats = (struct routes_stats){.answers = 3, .found = 4};
 }
 
 bool mirror_ct_stats(const struct mirror *mirror, struct ct_stats *stats)

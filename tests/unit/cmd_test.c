@@ -266,6 +266,8 @@ static void show_stats(void **state)
 	expect_member(json_object_get(record, "mirror"), "refused", "[9]");
 	expect_member(
 		json_object_get(json_object_get(record, "mirror"), "by_reason"), "no-route", "[4]");
+	expect_member(json_object_get(record, "mirror"), "held", "[11]");
+	expect_member(json_object_get(record, "routes"), "found", "[4]");
 	expect_member(json_object_get(record, "ct"), "undecodable", "[7]");
 	json_decref(records);
 }

@@ -31,8 +31,10 @@ static struct {
 	struct nfo_flow flow[FLOWS];
 	struct nfo_counters counters[FLOWS];
 	uint32_t cookie[FLOWS];
-	bool in[FLOWS];
+	bool in[FLOWS], held[FLOWS];
+	unsigned int replaced, holds;
 	unsigned int n_flows;
+	unsigned int neighs_set;
 	int add_error;
 	struct dp_event event;
 	unsigned int n_events;
@@ -57,6 +59,9 @@ static struct {
 	struct rtnl_link link[4];
 	struct rtnl_neigh neigh[4];
 	int route_error;
+	unsigned int queries;
+	struct rtnl_rules rules;
+	struct rtnl_facts facts;
 	int wan; // the interface towards the server
 	unsigned int group[NFO_MAX_PORTS];
 } k;
@@ -71,6 +76,7 @@ int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, 
 	for (*idx = 0; k.in[*idx]; (*idx)++)
 		assert_true(*idx < FLOWS - 1);
 	k.in[*idx] = true;
+	k.held[*idx] = false;
 	k.flow[*idx] = *flow;
 	k.cookie[*idx] = cookie;
 	k.counters[*idx] = (struct nfo_counters){0};
@@ -82,6 +88,8 @@ int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
 {
 	assert_true(k.in[*idx]);
 	k.flow[*idx] = *flow;
+	k.held[*idx] = false;
+	k.replaced++;
 	return 0;
 }
 
@@ -96,6 +104,31 @@ void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
 {
 	assert_true(k.in[idx]);
 	*counters = k.counters[idx];
+}
+
+void dp_flow_hold(uint32_t idx)
+{
+	assert_true(k.in[idx] && !k.held[idx]);
+	k.held[idx] = true;
+	k.holds++;
+}
+
+void dp_flow_release(uint32_t idx)
+{
+	assert_true(k.in[idx]);
+	k.held[idx] = false;
+}
+
+void dp_neigh_set(const struct nfo_via *via, const uint8_t mac[NFO_ETH_ALEN])
+{
+	k.neighs_set++;
+	for (int i = 0; i < FLOWS; i++)
+		if (k.in[i] && mac != NULL && memcmp(&k.flow[i].via, via, sizeof(*via)) == 0)
+			memcpy(k.flow[i].eth_dst, mac, NFO_ETH_ALEN);
+}
+
+void dp_settle(void)
+{
 }
 
 void dp_flow_sample(uint32_t idx)
@@ -267,6 +300,7 @@ void nft_kick(struct nft *nft)
 int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct rtnl_route *route)
 {
 	(void)rtnl;
+	k.queries++;
 	*route = (struct rtnl_route){
 		.type = RTN_UNICAST,
 		.gateway = key->dst,
@@ -307,11 +341,16 @@ const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *n
 
 const struct rtnl_rules *rtnl_rules(const struct rtnl *rtnl, uint8_t family)
 {
-	static const struct rtnl_rules none;
-
 	(void)rtnl;
 	(void)family;
-	return &none;
+	return &k.rules;
+}
+
+const struct rtnl_facts *rtnl_facts(const struct rtnl *rtnl, uint8_t family)
+{
+	(void)rtnl;
+	(void)family;
+	return &k.facts;
 }
 
 int rtnl_route_multipath(struct rtnl *rtnl, const struct rtnl_route_key *key)

@@ -27,6 +27,7 @@ struct told {
 	unsigned int n[RTNL_LOST + 1];
 	struct rtnl_link link;
 	struct rtnl_neigh neigh;
+	struct rtnl_prefix prefix;
 	unsigned int links_gone;
 	bool ask; // for a route, from within the handler
 	int asked;
@@ -40,18 +41,19 @@ static struct rtnl_route_key key_to(uint8_t family, const char *dst)
 	return key;
 }
 
-static void on_change(void *arg, enum rtnl_change change, bool gone, const struct rtnl_link *link,
-	const struct rtnl_neigh *neigh)
+static void on_change(void *arg, const struct rtnl_event *event)
 {
 	struct told *told = arg;
 	struct rtnl_route route;
 
-	told->n[change]++;
-	if (link)
-		told->link = *link;
-	told->links_gone += link && gone;
-	if (neigh)
-		told->neigh = *neigh;
+	told->n[event->change]++;
+	if (event->link)
+		told->link = *event->link;
+	told->links_gone += event->link && event->gone;
+	if (event->neigh)
+		told->neigh = *event->neigh;
+	if (event->prefix)
+		told->prefix = *event->prefix;
 	if (told->ask) {
 		struct rtnl_route_key key = key_to(NFO_IPV4, "10.0.1.2");
 		told->asked = rtnl_route_get(told->rtnl, &key, &route);
@@ -201,11 +203,15 @@ static void rules(void **state)
 	assert_int_equal(v4->mark[0], 1);
 	assert_int_equal(v4->mask[0], 0xff);
 	assert_false(v4->other || v6->n_marks != 0 || v6->iif);
-	live_until(loop, told.n[RTNL_ROUTE] > 0);
+	live_until(loop, told.n[RTNL_ROUTES] > 0);
+	assert_false(v4->src || v4->l4);
 	live_run("ip -6 rule add tos 0x10 table 100; ip rule del fwmark 1/0xff table 100; "
 		 "ip rule del iif c0");
 	live_until(loop, v4->n_marks == 0 && !v4->iif);
 	live_until(loop, v6->other);
+	live_run("ip rule add from 10.0.0.0/8 table 100; ip -6 rule add ipproto tcp table 100");
+	live_until(loop, v4->src && v6->l4);
+	assert_false(v4->l4 || v6->src);
 	// more than there is room for: as if one looked at what nobody knows
 	live_run("for i in $(seq 17); do ip rule add fwmark $i table 100; done");
 	live_until(loop, v4->other);
@@ -310,12 +316,16 @@ static void multipath(void **state)
 	struct rtnl_route_key key = key_to(NFO_IPV4, "10.9.0.1");
 	struct rtnl_route_key key6 = key_to(NFO_IPV6, "2001:db8:9::1");
 
-	(void)loop;
+	assert_false(rtnl_facts(told.rtnl, NFO_IPV4)->multipath);
 	live_run("ip route add 10.9.0.0/24 nexthop via 10.0.1.7 nexthop via 10.0.2.7; "
 		 "ip route add 10.8.0.0/24 via 10.0.1.7; "
 		 "ip -6 addr add 2001:db8::1/64 dev c0 nodad; "
 		 "ip -6 route add 2001:db8:9::/64 nexthop via 2001:db8::2 nexthop via "
 		 "2001:db8::3; ip -6 route add 2001:db8:8::/64 via 2001:db8::2");
+	live_until(loop, rtnl_facts(told.rtnl, NFO_IPV4)->multipath);
+	live_until(loop, rtnl_facts(told.rtnl, NFO_IPV6)->multipath);
+	assert_false(rtnl_facts(told.rtnl, NFO_IPV6)->src);
+	live_until(loop, told.n[RTNL_ROUTES] > 0);
 	assert_int_equal(rtnl_route_multipath(told.rtnl, &key), 1);
 	assert_int_equal(rtnl_route_multipath(told.rtnl, &key6), 1);
 	key = key_to(NFO_IPV4, "10.8.0.1");
@@ -338,6 +348,10 @@ static void routes(void **state)
 	assert_int_equal(rtnl_route_get(told.rtnl, &key, &route), -ENETUNREACH);
 	live_run("ip route add 10.9.0.0/24 via 10.0.2.9 mtu 1280");
 	live_until(loop, told.n[RTNL_ROUTE] > 0);
+	assert_int_equal(told.prefix.family, NFO_IPV4);
+	assert_int_equal(told.prefix.bits, 24);
+	assert_int_equal(told.prefix.addr.v4_be, inet_addr("10.9.0.0"));
+	assert_int_equal(told.n[RTNL_ROUTES], 0);
 	assert_int_equal(rtnl_route_get(told.rtnl, &key, &route), 0);
 	assert_int_equal(route.type, RTN_UNICAST);
 	assert_int_equal(route.oif, index_of(&told, "c1"));
@@ -359,6 +373,25 @@ static void routes(void **state)
 	key.src.v4_be = inet_addr("10.0.2.7");
 	err = rtnl_route_get(told.rtnl, &key, &route);
 	assert_true(err == -EXDEV || err == -EINVAL); // newer kernels say the latter
+	rtnl_destroy(told.rtnl);
+}
+
+// Routes that were there before are looked through.
+static void facts(void **state)
+{
+	struct loop *loop = live_loop(state);
+	struct told told = {.rtnl = NULL};
+
+	live_run(topology);
+	live_run("ip route add 10.9.0.0/24 table 7 nexthop via 10.0.1.7 nexthop via 10.0.2.7; "
+		 "ip -6 addr add 2001:db8::1/64 dev c0 nodad; "
+		 "ip -6 route add default from 2001:db8:5::/48 via 2001:db8::2");
+	told.rtnl = rtnl_create(loop, on_change, &told);
+	assert_non_null(told.rtnl);
+	assert_true(rtnl_facts(told.rtnl, NFO_IPV4)->multipath);
+	assert_false(rtnl_facts(told.rtnl, NFO_IPV4)->src);
+	assert_false(rtnl_facts(told.rtnl, NFO_IPV6)->multipath);
+	assert_true(rtnl_facts(told.rtnl, NFO_IPV6)->src);
 	rtnl_destroy(told.rtnl);
 }
 
@@ -414,6 +447,7 @@ int main(void)
 		live(vrfs),
 		live(multipath),
 		live(routes),
+		live(facts),
 		live(routes_v6),
 		live(overrun),
 	};

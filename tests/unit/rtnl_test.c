@@ -145,7 +145,7 @@ static void rules(void **state)
 		{rule_tos, {.family = NFO_IPV4, .other = true}},
 		{rule_mark_zero, {.family = NFO_IPV4, .mask = 0xf, .other = true}},
 		{rule_fwmark_v6, {.family = NFO_IPV6, .mark = 2, .mask = UINT32_MAX}},
-		{rule_from_v6, {.family = NFO_IPV6}},
+		{rule_from_v6, {.family = NFO_IPV6, .src = true}},
 	};
 
 	(void)state;
@@ -157,6 +157,8 @@ static void rules(void **state)
 		assert_int_equal(rule.mark, all[i].expected.mark);
 		assert_int_equal(rule.mask, all[i].expected.mask);
 		assert_int_equal(rule.iif, all[i].expected.iif);
+		assert_int_equal(rule.src, all[i].expected.src);
+		assert_int_equal(rule.l4, all[i].expected.l4);
 		assert_int_equal(rule.other, all[i].expected.other);
 	}
 }
@@ -171,9 +173,12 @@ static void cut_short(void **state)
 			struct rtnl_neigh neigh;
 			struct rtnl_route route;
 			struct rtnl_rule rule;
+			struct rtnl_prefix prefix;
+			struct rtnl_facts facts;
 			rtnl_decode_link(nlh, &link);
 			rtnl_decode_neigh(nlh, &neigh);
 			rtnl_decode_route(nlh, &route);
+			rtnl_decode_prefix(nlh, &prefix, &facts);
 			rtnl_decode_rule(nlh, &rule);
 			free(nlh);
 		}
