@@ -229,8 +229,19 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 
 static void changed(struct mirror *m)
 {
+	if (m->change_ns == 0)
+		m->change_ns = loop_now_ns(m->loop);
 	m->generation++;
 	m->swept = 0;
+}
+
+// All flows go the way that the kernel knows now.
+static void settled(struct mirror *m)
+{
+	if (m->change_ns == 0)
+		return;
+	m->stats.settle_ms = (uint32_t)((loop_now_ns(m->loop) - m->change_ns) / MS_NS);
+	m->change_ns = 0;
 }
 
 void mirror_upheaval(struct mirror *m)
@@ -422,10 +433,13 @@ static void sweep(struct mirror *m)
 		m->sweep++;
 		m->swept++;
 	}
-	if (m->swept >= m->conns.top && m->sweep_again) {
-		m->sweep_again = false;
+	if (m->swept < m->conns.top)
+		return;
+	if (m->sweep_again)
 		m->swept = 0;
-	}
+	else
+		settled(m);
+	m->sweep_again = false;
 }
 
 static void tick(void *arg)
@@ -489,7 +503,7 @@ struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct 
 	m->loop = loop;
 	m->rtnl = rtnl;
 	m->generation = 1;
-	m->round = 1;
+	m->round = FIRST_ROUND;
 	mirror_view_init(m);
 	mirror_sync_groups(m);
 	m->routes = routes_create(rtnl, 2 * conf->max_connections + SPARE_ANSWERS);

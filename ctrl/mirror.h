@@ -58,6 +58,7 @@ struct mirror_stats {
 	uint64_t sampled;   // times that a flow's next packets were asked to take the kernel's way
 	uint64_t refused;   // no room to even note it
 	uint32_t connections;
+	uint32_t settle_ms; // from the last change until every flow had followed it
 	uint32_t by_reason[NFO_N_REASONS];
 };
 

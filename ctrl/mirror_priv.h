@@ -13,6 +13,7 @@
 #include "xfrm.h"
 
 enum {
+	FIRST_ROUND = 1,
 	MIRROR_TICK_MS = 10,         // events of workers, retries
 	MIRROR_TICKS_HOUSEKEEP = 10, // ticks between dp_housekeep()
 	MIRROR_LOOK = 65536,         // connections looked at in a tick, after a change
@@ -40,6 +41,7 @@ struct mirror {
 	uint32_t sweep;      // next slot to look at
 	uint32_t swept;      // slots looked at since the last change
 	bool sweep_again;    // some of them wait for routes
+	uint64_t change_ns;  // when the change began that is not everywhere yet; 0: none
 	unsigned int ticks;
 	// dumps of conntrack
 	uint32_t round; // counts completed rounds of dumps + 1

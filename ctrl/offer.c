@@ -14,6 +14,7 @@
 // How much later than its leaving the dataplane a connection must have been offered: the kernel's
 // flowtable lets go of such a flow in its next round, a second later, and offers are on their way.
 #define HOLD_NS 2000000000ull
+#define MS_NS 1000000ull
 
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn)
 {
@@ -177,8 +178,12 @@ static void next_dump(struct mirror *m)
 			return;
 	}
 	m->n_filters = 0;
-	if (!m->dump_again)
-		m->round++;
+	if (m->dump_again)
+		return;
+	if (m->round++ == FIRST_ROUND)
+		log_notice("mirror", "%u connections were there: %u are forwarded, after %llu ms",
+			m->stats.connections, m->stats.by_reason[NFO_R_OFFLOADED],
+			(unsigned long long)((loop_now_ns(m->loop) - m->round_start_ns) / MS_NS));
 }
 
 void offer_dump(void *arg)

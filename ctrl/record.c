@@ -38,6 +38,7 @@ enum { NS_PER_S = 1000000000 };
 	X(closed)       \
 	X(idled)        \
 	X(held)         \
+	X(settle_ms)    \
 	X(withdrawn)    \
 	X(sampled)    \
 	X(refused)
