@@ -135,9 +135,6 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 		dp_flow_del(c->idx[0]);
 		return install_error(ret);
 	}
-	// What offered it may be older than its end: messages of several sockets have no common
-	// order, and a dump is no snapshot. So it is asked for once more.
-	ct_check(m->ct, &c->ct);
 	c->refreshed_ns = loop_now_ns(m->loop);
 	c->hold_ns = 0;
 	m->stats.installed++;
@@ -488,7 +485,7 @@ static int start_sources(struct mirror *m)
 		return 0;
 	}
 	ct_on_gone(m->ct, offer_gone, m);
-	m->dump = loop_timer_add(m->loop, m->conf.dump_interval_ms * MS_NS, offer_dump, m);
+	m->dump = loop_timer_add(m->loop, m->conf.dump_interval_ms * MS_NS, offer_dump_timed, m);
 	m->scan = loop_timer_add(m->loop, REFRESH_STEP_MS * MS_NS, refresh_scan, m);
 	return m->dump != NULL && m->scan != NULL ? 0 : -ENOMEM;
 }

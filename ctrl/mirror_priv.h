@@ -47,7 +47,7 @@ struct mirror {
 	uint32_t round; // counts completed rounds of dumps + 1
 	struct ct_filter filter[MIRROR_FILTERS];
 	unsigned int n_filters, next_filter;
-	uint64_t round_start_ns;
+	uint64_t round_start_ns, round_end_ns;
 	bool dump_again; // messages were lost
 	// refresh.c
 	uint32_t scan_next;
@@ -92,6 +92,8 @@ void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn);
 void offer_gone(void *arg, const struct nfo_tuple *orig, uint16_t zone);
 // Starts a round of dumps if none is under way.
 void offer_dump(void *arg);
+// Likewise, if the last one was not too long ago for its length: listing millions takes its time.
+void offer_dump_timed(void *arg);
 // The stand-in whose mark selects 'conn', or NULL.
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn);
 

@@ -16,6 +16,8 @@
 #define HOLD_NS 2000000000ull
 #define MS_NS 1000000ull
 
+enum { DUMP_PAUSES = 5 }; // a round of dumps by the timer comes so many times its length after the last
+
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn)
 {
 	for (unsigned int i = 0; i < m->conf.n_stand_in; i++) {
@@ -47,7 +49,16 @@ static bool offered(const struct mirror *m, const struct ct_conn *conn)
 	return (conn->status & IPS_OFFLOAD) || stand_in_accepts(m, conn);
 }
 
-static void take_up(struct mirror *m, const struct ct_conn *conn)
+// An event may be older than the connection's end, of which a connection that is older than the first
+// listener tells nothing: so it is asked for once more. What a dump tells is of this moment.
+static void resolve_offered(struct mirror *m, uint32_t slot, enum ct_event event)
+{
+	mirror_resolve(m, slot);
+	if (event != CT_EVENT_DUMP && m->conns.slot[slot].reason == NFO_R_OFFLOADED)
+		ct_check(m->ct, &m->conns.slot[slot].ct);
+}
+
+static void take_up(struct mirror *m, enum ct_event event, const struct ct_conn *conn)
 {
 	const uint32_t slot = conns_add(&m->conns, conn);
 
@@ -60,7 +71,7 @@ static void take_up(struct mirror *m, const struct ct_conn *conn)
 	m->stats.by_reason[NFO_R_NEW]++;
 	m->conns.slot[slot].round = m->round;
 	m->conns.slot[slot].since_ns = loop_now_ns(m->loop);
-	mirror_resolve(m, slot);
+	resolve_offered(m, slot, event);
 }
 
 // May a connection that is not in the dataplane be tried (again), now that 'conn' is offered?
@@ -119,7 +130,7 @@ static void still_offered(
 	if (!back || c->reason == NFO_R_OFFLOADED)
 		return;
 	if (c->generation != m->generation || !waits_for_change(c->reason))
-		mirror_resolve(m, slot);
+		resolve_offered(m, slot, event);
 }
 
 static void known(struct mirror *m, uint32_t slot, enum ct_event event, const struct ct_conn *conn)
@@ -130,7 +141,7 @@ static void known(struct mirror *m, uint32_t slot, enum ct_event event, const st
 		mirror_forget(m, slot); // the tuple is used again
 		m->stats.ended++;
 		if (offered(m, conn))
-			take_up(m, conn);
+			take_up(m, event, conn);
 		return;
 	}
 	if (tcp_ended(conn) && c->reason == NFO_R_OFFLOADED) {
@@ -178,12 +189,13 @@ static void next_dump(struct mirror *m)
 			return;
 	}
 	m->n_filters = 0;
+	m->round_end_ns = loop_now_ns(m->loop);
 	if (m->dump_again)
 		return;
 	if (m->round++ == FIRST_ROUND)
 		log_notice("mirror", "%u connections were there: %u are forwarded, after %llu ms",
 			m->stats.connections, m->stats.by_reason[NFO_R_OFFLOADED],
-			(unsigned long long)((loop_now_ns(m->loop) - m->round_start_ns) / MS_NS));
+			(unsigned long long)((m->round_end_ns - m->round_start_ns) / MS_NS));
 }
 
 void offer_dump(void *arg)
@@ -206,6 +218,15 @@ void offer_dump(void *arg)
 			.mark_mask = m->conf.stand_in[i].mark_mask,
 		};
 	next_dump(m);
+}
+
+void offer_dump_timed(void *arg)
+{
+	const struct mirror *m = arg;
+	const uint64_t took_ns = m->round_end_ns - m->round_start_ns;
+
+	if (m->n_filters == 0 && loop_now_ns(m->loop) >= m->round_end_ns + took_ns * DUMP_PAUSES)
+		offer_dump(arg);
 }
 
 static void lost(struct mirror *m)
@@ -243,5 +264,5 @@ void offer_event(void *arg, enum ct_event event, const struct ct_conn *conn)
 	if (slot != CONN_NONE)
 		known(m, slot, event, conn);
 	else if (offered(m, conn))
-		take_up(m, conn);
+		take_up(m, event, conn);
 }
