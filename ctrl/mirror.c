@@ -177,12 +177,17 @@ static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct 
 		return install(m, slot, path->dir);
 	if (same_flow(&c->dir[0], &path->dir[0]) && same_flow(&c->dir[1], &path->dir[1]))
 		return NFO_R_OFFLOADED;
-	// by another interface other rules may apply
-	if (memcmp(c->dev, path->dev, sizeof(c->dev)) != 0
-		|| !same_ingress(&c->dir[0], &path->dir[0])
+	if (!same_ingress(&c->dir[0], &path->dir[0])
 		|| !same_ingress(&c->dir[1], &path->dir[1]))
 		return NFO_R_WAITING;
 	return update(m, c, path->dir);
+}
+
+// By other interfaces other rules may apply: the kernel has to accept it again.
+static bool moved(const struct conn *c, const struct resolved *path)
+{
+	return follows_changes(c->reason) && c->dev[0] != 0 && path->dev[0] != 0
+	       && memcmp(c->dev, path->dev, sizeof(c->dev)) != 0;
 }
 
 static void release(struct conn *c)
@@ -206,10 +211,15 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	reason = resolve(&m->view, &c->ct, &path);
 	set_answers(m, c, path.answer);
 	c->versions = versions(m, c);
+	if (moved(c, &path)) {
+		reason = NFO_R_WAITING;
+		c->hold_ns = loop_now_ns(m->loop);
+	}
+	if (path.dev[0] != 0)
+		memcpy(c->dev, path.dev, sizeof(c->dev));
 	if (reason == NFO_R_OFFLOADED) {
 		reason = apply_path(m, slot, &path);
 		memcpy(c->dir, path.dir, sizeof(c->dir));
-		memcpy(c->dev, path.dev, sizeof(c->dev));
 		c->has_path = true;
 	}
 	if (reason == NFO_R_OFFLOADED) {

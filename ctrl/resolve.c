@@ -293,23 +293,22 @@ enum nfo_reason resolve(
 	struct path paths[2];
 	struct route_pair routes;
 
-	out->answer[0] = out->answer[1] = 0;
+	memset(out->dev, 0, sizeof(out->dev));
+	memset(out->answer, 0, sizeof(out->answer));
 	if (reason == NFO_R_OFFLOADED && v->ipsec(v->arg))
 		reason = NFO_R_IPSEC;
 	if (reason == NFO_R_OFFLOADED)
 		reason = find_by_rules(v, conn, &routes);
 	if (reason != NFO_R_OFFLOADED)
 		return reason;
-	for (int d = 0; d < 2; d++)
+	for (int d = 0; d < 2; d++) {
+		out->dev[1 - d] = routes.dir[d].oif;
 		out->answer[d] = routes.dir[d].answer;
+	}
 	reason = find_paths(v, conn, &routes, paths);
 	if (reason == NFO_R_OFFLOADED)
 		reason = check_multipath(v, conn, &routes);
 	for (int d = 0; d < 2 && reason == NFO_R_OFFLOADED; d++)
 		reason = fill_flow(v, conn, &routes, paths, d, &out->dir[d]);
-	if (reason != NFO_R_OFFLOADED)
-		return reason;
-	out->dev[0] = routes.dir[1].oif;
-	out->dev[1] = routes.dir[0].oif;
-	return NFO_R_OFFLOADED;
+	return reason;
 }

@@ -33,8 +33,8 @@ struct resolved {
 	uint32_t answer[2];     // route.answer of each direction, that of route()
 };
 
-// Fills 'out' and returns NFO_R_OFFLOADED, or leaves it undefined but for 'answer', which are 0 if it
-// did not come to choose routes.
+// Fills 'out' and returns NFO_R_OFFLOADED, or leaves it undefined but for 'dev' and 'answer', which are
+// 0 if it did not come to choose routes.
 enum nfo_reason resolve(
 	const struct resolve_view *view, const struct ct_conn *conn, struct resolved *out);
 
