@@ -257,6 +257,36 @@ void mirror_upheaval(struct mirror *m)
 	changed(m);
 }
 
+// May its way be another one than the dataplane's?
+static bool outdated(const struct mirror *m, const struct conn *c)
+{
+	return c->upheaval != m->upheaval || versions(m, c) != c->versions
+	       // of what is not kept nothing tells
+	       || ((c->answer[0] == ROUTES_NONE || c->answer[1] == ROUTES_NONE)
+		       && c->generation != m->generation);
+}
+
+static bool waits(const struct mirror *m, const struct conn *c)
+{
+	return routes_in_doubt(m->routes, c->answer[0]) || routes_in_doubt(m->routes, c->answer[1]);
+}
+
+// Until its way is known, the kernel has what may go another one than it did.
+static void hold_outdated(struct mirror *m)
+{
+	for (uint32_t i = 0; i < m->conns.top; i++) {
+		struct conn *c = &m->conns.slot[i];
+
+		if (!c->used || c->reason != NFO_R_OFFLOADED || c->held
+			|| !(waits(m, c) || outdated(m, c)))
+			continue;
+		dp_flow_hold(c->idx[0]);
+		dp_flow_hold(c->idx[1]);
+		c->held = true;
+		m->stats.held++;
+	}
+}
+
 // The links that stand upon 'ifindex', and it: what leaves by them leaves by it.
 static void links_changed(struct mirror *m, int ifindex)
 {
@@ -321,6 +351,11 @@ void mirror_rtnl_changed(struct mirror *m, const struct rtnl_event *event)
 	case RTNL_ROUTES:
 		routes_all_changed(m->routes);
 		break;
+	case RTNL_RULES:
+		mirror_upheaval(m);
+		routes_all_changed(m->routes);
+		hold_outdated(m);
+		break;
 	}
 }
 
@@ -374,36 +409,6 @@ static void closing_events(struct mirror *m)
 			}
 		}
 	} while (n == 64);
-}
-
-// May its way be another one than the dataplane's?
-static bool outdated(const struct mirror *m, const struct conn *c)
-{
-	return c->upheaval != m->upheaval || versions(m, c) != c->versions
-	       // of what is not kept nothing tells
-	       || ((c->answer[0] == ROUTES_NONE || c->answer[1] == ROUTES_NONE)
-		       && c->generation != m->generation);
-}
-
-static bool waits(const struct mirror *m, const struct conn *c)
-{
-	return routes_in_doubt(m->routes, c->answer[0]) || routes_in_doubt(m->routes, c->answer[1]);
-}
-
-// Until its way is known, the kernel has what may go another one than it did.
-static void hold_outdated(struct mirror *m)
-{
-	for (uint32_t i = 0; i < m->conns.top; i++) {
-		struct conn *c = &m->conns.slot[i];
-
-		if (!c->used || c->reason != NFO_R_OFFLOADED || c->held
-			|| !(waits(m, c) || outdated(m, c)))
-			continue;
-		dp_flow_hold(c->idx[0]);
-		dp_flow_hold(c->idx[1]);
-		c->held = true;
-		m->stats.held++;
-	}
 }
 
 static void review_routes(struct mirror *m)

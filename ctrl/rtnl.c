@@ -167,7 +167,6 @@ static void on_message(void *arg, const struct nlmsghdr *nlh)
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 		r->rules_changed = true;
-		r->routes_changed = true;
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
@@ -360,7 +359,9 @@ static void events_readable(void *arg, uint32_t epoll_events)
 	}
 	if (r->rules_changed && uninterrupted(r, dump_rules))
 		retry_later(r);
-	if (r->routes_changed)
+	if (r->rules_changed)
+		tell(r, &(struct rtnl_event){.change = RTNL_RULES});
+	else if (r->routes_changed)
 		tell(r, &(struct rtnl_event){.change = RTNL_ROUTES});
 }
 

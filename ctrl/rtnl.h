@@ -110,7 +110,8 @@ enum rtnl_change {
 	RTNL_NEIGH,  // a neighbour is new, gone, or has another MAC address or validity; nothing is
 		     // told of one that neither was nor is valid
 	RTNL_ROUTE,  // a route is new, gone or changed
-	RTNL_ROUTES, // any routes may have changed: rules, next hops, addresses
+	RTNL_ROUTES, // any routes may have changed: next hops, addresses
+	RTNL_RULES,  // rules changed: any routes, and what they are asked for
 	RTNL_LOST,   // overrun: everything was read again
 };
 

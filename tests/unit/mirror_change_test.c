@@ -91,7 +91,7 @@ static void test_shared_answer(void **state)
 	assert_int_equal(k.queries, queries);
 	// where the source matters, or ports do, it does not
 	k.rules.src = k.rules.l4 = true;
-	tell_routes();
+	tell_rules();
 	pass_ms(50);
 	assert_in_range(k.queries, queries + 4, queries + 6);
 	assert_int_equal(k.n_flows, 4);
@@ -180,6 +180,23 @@ static void test_route_goes(void **state)
 	assert_int_equal(the_flow().reason, NFO_R_NO_ROUTE);
 }
 
+// A rule that leads packets of a mark elsewhere: which mark its packets have, nobody tells.
+static void test_rule_by_mark(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	k.rules.n_marks = 1;
+	k.rules.mark[0] = 1;
+	k.rules.mask[0] = 0xff;
+	tell_rules();
+	assert_int_equal(k.holds, 2); // at once
+	pass_ms(20);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_POLICY_RULE);
+}
+
 static void test_ipsec_policy(void **state)
 {
 	struct ct_conn c = tcp(1);
@@ -243,6 +260,7 @@ int main(void)
 		TEST(flowtable_goes),
 		TEST(neighbour),
 		TEST(route_goes),
+		TEST(rule_by_mark),
 		TEST(ipsec_policy),
 		TEST(netdev_hook),
 		TEST(bond_groups),

@@ -304,7 +304,9 @@ int rtnl_route_get(struct rtnl *rtnl, const struct rtnl_route_key *key, struct r
 	*route = (struct rtnl_route){
 		.type = RTN_UNICAST,
 		.gateway = key->dst,
-		.oif = key->dst.v4_be == inet_addr("10.0.1.2") ? LAN : k.wan,
+		.oif = key->dst.v4_be == inet_addr("10.0.1.2") ? LAN
+		       : key->mark != 0                          ? WAN2
+								 : k.wan,
 	};
 	return k.route_error;
 }

@@ -134,6 +134,11 @@ static inline void tell_routes(void)
 	mirror_rtnl_changed(k.mirror, &(struct rtnl_event){.change = RTNL_ROUTES});
 }
 
+static inline void tell_rules(void)
+{
+	mirror_rtnl_changed(k.mirror, &(struct rtnl_event){.change = RTNL_RULES});
+}
+
 static inline void tell_link(int i)
 {
 	mirror_rtnl_changed(k.mirror,

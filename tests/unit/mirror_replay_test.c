@@ -284,7 +284,7 @@ static void route_returns(void)
 static void rules_change(void)
 {
 	k.rules.src = !k.rules.src;
-	tell_routes();
+	tell_rules();
 }
 
 static void mac_changes(void)

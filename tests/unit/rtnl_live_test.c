@@ -203,7 +203,7 @@ static void rules(void **state)
 	assert_int_equal(v4->mark[0], 1);
 	assert_int_equal(v4->mask[0], 0xff);
 	assert_false(v4->other || v6->n_marks != 0 || v6->iif);
-	live_until(loop, told.n[RTNL_ROUTES] > 0);
+	live_until(loop, told.n[RTNL_RULES] > 0);
 	assert_false(v4->src || v4->l4);
 	live_run("ip -6 rule add tos 0x10 table 100; ip rule del fwmark 1/0xff table 100; "
 		 "ip rule del iif c0");
