@@ -52,8 +52,7 @@ static void set_reason(struct mirror *m, struct conn *c, enum nfo_reason reason)
 	c->since_ns = loop_now_ns(m->loop);
 }
 
-// Those that look themselves for what changes; the others wait to be offered again.
-static bool follows_changes(enum nfo_reason reason)
+bool mirror_follows(enum nfo_reason reason)
 {
 	return reason == NFO_R_OFFLOADED || reason == NFO_R_NO_NEIGHBOUR;
 }
@@ -68,7 +67,7 @@ static void set_answers(struct mirror *m, struct conn *c, const uint32_t answer[
 	}
 }
 
-static uint32_t versions(const struct mirror *m, const struct conn *c)
+uint32_t mirror_versions(const struct mirror *m, const struct conn *c)
 {
 	return routes_version(m->routes, c->answer[0]) + routes_version(m->routes, c->answer[1]);
 }
@@ -85,7 +84,7 @@ void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason)
 	static const uint32_t none[2] = {ROUTES_NONE, ROUTES_NONE};
 	struct conn *c = &m->conns.slot[slot];
 
-	if (!follows_changes(reason))
+	if (!mirror_follows(reason))
 		set_answers(m, c, none);
 	c->held = false;
 	if (c->reason == NFO_R_OFFLOADED) {
@@ -186,11 +185,11 @@ static enum nfo_reason apply_path(struct mirror *m, uint32_t slot, const struct 
 // By other interfaces other rules may apply: the kernel has to accept it again.
 static bool moved(const struct conn *c, const struct resolved *path)
 {
-	return follows_changes(c->reason) && c->dev[0] != 0 && path->dev[0] != 0
+	return mirror_follows(c->reason) && c->dev[0] != 0 && path->dev[0] != 0
 	       && memcmp(c->dev, path->dev, sizeof(c->dev)) != 0;
 }
 
-static void release(struct conn *c)
+void mirror_release(struct conn *c)
 {
 	if (!c->held)
 		return;
@@ -210,7 +209,7 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	c->upheaval = m->upheaval;
 	reason = resolve(&m->view, &c->ct, &path);
 	set_answers(m, c, path.answer);
-	c->versions = versions(m, c);
+	c->versions = mirror_versions(m, c);
 	if (moved(c, &path)) {
 		reason = NFO_R_WAITING;
 		c->hold_ns = loop_now_ns(m->loop);
@@ -224,7 +223,7 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	}
 	if (reason == NFO_R_OFFLOADED) {
 		set_reason(m, c, reason);
-		release(c);
+		mirror_release(c);
 		return;
 	}
 	if (was_in)
@@ -232,163 +231,7 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 	mirror_withdraw(m, slot, reason);
 }
 
-// --- what changes ---
-
-static void changed(struct mirror *m)
-{
-	if (m->change_ns == 0)
-		m->change_ns = loop_now_ns(m->loop);
-	m->generation++;
-	m->swept = 0;
-}
-
-// All flows go the way that the kernel knows now.
-static void settled(struct mirror *m)
-{
-	if (m->change_ns == 0)
-		return;
-	m->stats.settle_ms = (uint32_t)((loop_now_ns(m->loop) - m->change_ns) / MS_NS);
-	m->change_ns = 0;
-}
-
-void mirror_upheaval(struct mirror *m)
-{
-	m->upheaval++;
-	changed(m);
-}
-
-// May its way be another one than the dataplane's?
-static bool outdated(const struct mirror *m, const struct conn *c)
-{
-	return c->upheaval != m->upheaval || versions(m, c) != c->versions
-	       // of what is not kept nothing tells
-	       || ((c->answer[0] == ROUTES_NONE || c->answer[1] == ROUTES_NONE)
-		       && c->generation != m->generation);
-}
-
-static bool waits(const struct mirror *m, const struct conn *c)
-{
-	return routes_in_doubt(m->routes, c->answer[0]) || routes_in_doubt(m->routes, c->answer[1]);
-}
-
-// Until its way is known, the kernel has what may go another one than it did.
-static void hold_outdated(struct mirror *m)
-{
-	for (uint32_t i = 0; i < m->conns.top; i++) {
-		struct conn *c = &m->conns.slot[i];
-
-		if (!c->used || c->reason != NFO_R_OFFLOADED || c->held
-			|| !(waits(m, c) || outdated(m, c)))
-			continue;
-		dp_flow_hold(c->idx[0]);
-		dp_flow_hold(c->idx[1]);
-		c->held = true;
-		m->stats.held++;
-	}
-}
-
-// The links that stand upon 'ifindex', and it: what leaves by them leaves by it.
-static void links_changed(struct mirror *m, int ifindex)
-{
-	const struct rtnl_link *l = NULL;
-
-	routes_link_changed(m->routes, ifindex);
-	while ((l = rtnl_link_next(m->rtnl, l != NULL ? l->ifindex : 0)) != NULL)
-		if (l->lower == ifindex && l->ifindex != ifindex)
-			links_changed(m, l->ifindex);
-}
-
-static void link_changed(struct mirror *m, const struct rtnl_link *link)
-{
-	const struct rtnl_link *master = rtnl_link_by_index(m->rtnl, link->master);
-
-	// no nf_tables event tells of a device that leaves a flowtable with its end
-	if (m->nft != NULL)
-		nft_kick(m->nft);
-	// what a bond does is told by its slaves too, and any link may be the ingress that a rule
-	// looks at
-	if (mirror_sync_groups(m) || mirror_is_bond(link) || mirror_is_bond(master)
-		|| rtnl_rules(m->rtnl, NFO_IPV4)->iif || rtnl_rules(m->rtnl, NFO_IPV6)->iif)
-		m->upheaval++;
-	links_changed(m, link->ifindex);
-	changed(m);
-}
-
-static void neigh_changed(struct mirror *m, const struct rtnl_neigh *neigh)
-{
-	const struct nfo_via via = {
-		.addr = neigh->addr,
-		.dev = (uint32_t)neigh->ifindex,
-		.family = neigh->family,
-	};
-
-	dp_neigh_set(&via, neigh->valid ? neigh->mac : NULL);
-	if (neigh->valid && m->stats.by_reason[NFO_R_NO_NEIGHBOUR] == 0)
-		return; // nobody has waited for it
-	routes_neigh_changed(m->routes, neigh);
-	changed(m);
-}
-
-void mirror_rtnl_changed(struct mirror *m, const struct rtnl_event *event)
-{
-	switch (event->change) {
-	case RTNL_LINK:
-		link_changed(m, event->link);
-		break;
-	case RTNL_NEIGH:
-		neigh_changed(m, event->neigh);
-		break;
-	case RTNL_ROUTE:
-		routes_changed(m->routes, event->prefix);
-		break;
-	case RTNL_LOST:
-		if (m->nft != NULL)
-			nft_kick(m->nft);
-		mirror_sync_groups(m);
-		mirror_upheaval(m);
-		routes_all_changed(m->routes);
-		break;
-	case RTNL_ROUTES:
-		routes_all_changed(m->routes);
-		break;
-	case RTNL_RULES:
-		mirror_upheaval(m);
-		routes_all_changed(m->routes);
-		hold_outdated(m);
-		break;
-	}
-}
-
-static bool flowtable_lost(const struct mirror *m, const struct conn *c)
-{
-	return mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]) == NULL;
-}
-
-// A flowtable may be gone, or may be another of the same name: its flows leave at once, with no
-// need to ask for routes.
-static void flowtables_changed(void *arg)
-{
-	struct mirror *m = arg;
-	bool renewed;
-
-	if (m->nft == NULL) // called from nft_create()
-		return;
-	renewed = m->nft_epoch != nft_epoch(m->nft);
-	m->nft_epoch = nft_epoch(m->nft);
-	for (uint32_t i = 0; i < m->conns.top; i++) {
-		const struct conn *c = &m->conns.slot[i];
-		const bool lost = c->used && c->reason == NFO_R_OFFLOADED && flowtable_lost(m, c);
-
-		if (!lost
-			&& !(renewed && c->used && c->reason == NFO_R_OFFLOADED
-				&& offer_stand_in(m, &c->ct) == NULL))
-			continue;
-		mirror_withdraw(m, i, lost ? NFO_R_NO_FLOWTABLE : NFO_R_WAITING);
-		m->stats.withdrawn++;
-	}
-	mirror_upheaval(m);
-	offer_dump(m);
-}
+// --- life ---
 
 static void closing_events(struct mirror *m)
 {
@@ -411,57 +254,12 @@ static void closing_events(struct mirror *m)
 	} while (n == 64);
 }
 
-static void review_routes(struct mirror *m)
-{
-	bool versions_changed;
-	const uint32_t left = routes_review(m->routes, MIRROR_REVIEW, &versions_changed);
-
-	if (left == 0 && !versions_changed)
-		return;
-	hold_outdated(m);
-	changed(m);
-}
-
-static void sweep(struct mirror *m)
-{
-	unsigned int looks = MIRROR_LOOK, resolves = MIRROR_RESOLVE;
-
-	for (; m->swept < m->conns.top && looks > 0 && resolves > 0; looks--) {
-		struct conn *c;
-
-		if (m->sweep >= m->conns.top)
-			m->sweep = 0;
-		c = &m->conns.slot[m->sweep];
-		if (c->used && follows_changes(c->reason)) {
-			if (waits(m, c)) {
-				m->sweep_again = true;
-			} else if (outdated(m, c)) {
-				mirror_resolve(m, m->sweep);
-				resolves--;
-			} else {
-				release(c);
-			}
-		}
-		m->sweep++;
-		m->swept++;
-	}
-	if (m->swept < m->conns.top)
-		return;
-	if (m->sweep_again)
-		m->swept = 0;
-	else
-		settled(m);
-	m->sweep_again = false;
-}
-
 static void tick(void *arg)
 {
 	struct mirror *m = arg;
 
 	closing_events(m);
-	dp_settle();
-	review_routes(m);
-	sweep(m);
+	follow_tick(m);
 	if (m->dump_again && loop_now_ns(m->loop) > m->round_start_ns + LOST_PAUSE_MS * MS_NS)
 		offer_dump(m);
 	if (m->ct != NULL)
@@ -470,12 +268,10 @@ static void tick(void *arg)
 		dp_housekeep();
 }
 
-// --- life ---
-
 // IPsec policies, or hooks on devices.
 static void obstacles_changed(void *arg)
 {
-	mirror_upheaval(arg);
+	follow_upheaval(arg);
 }
 
 static int start_sources(struct mirror *m)
@@ -490,7 +286,7 @@ static int start_sources(struct mirror *m)
 	if (m->hooks == NULL)
 		log_warning("mirror", "cannot follow hooks on devices: %s; nothing will be offloaded",
 			strerror(errno));
-	m->nft = nft_create(m->loop, flowtables_changed, m);
+	m->nft = nft_create(m->loop, follow_flowtables, m);
 	if (m->nft == NULL)
 		log_warning("mirror", "cannot follow nf_tables: %s", strerror(errno));
 	m->ct = ct_create(m->loop, CT_RCVBUF_BYTES, offer_event, m);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What mirror.c (the state of connections), offer.c (which connections conntrack offers) and
-// refresh.c (use: timeouts, idleness) share.
+// What mirror.c (the state of connections), offer.c (which connections conntrack offers), follow.c (what
+// changes below them) and refresh.c (use: timeouts, idleness) share.
 #pragma once
 
 #include "conn.h"
@@ -67,12 +67,23 @@ void mirror_resolve(struct mirror *m, uint32_t slot);
 void mirror_withdraw(struct mirror *m, uint32_t slot, enum nfo_reason reason);
 // Out of the dataplane and forgotten.
 void mirror_forget(struct mirror *m, uint32_t slot);
-// Something changed that resolve() looks at, for any connection.
-void mirror_upheaval(struct mirror *m);
+// Connections with these reasons look themselves for what changes; others wait to be offered again.
+bool mirror_follows(enum nfo_reason reason);
+// Of the answers that it depends on: another sum when one of them changed.
+uint32_t mirror_versions(const struct mirror *m, const struct conn *c);
+// Its packets are the workers' again, if they were held.
+void mirror_release(struct conn *c);
 // Of each direction, over all its times in the dataplane. 'counters' may be c->done.
 void mirror_counters(const struct conn *c, struct nfo_counters counters[2]);
 // When it was used last: its last packet here, or the start of its present state.
 uint64_t mirror_used_ns(const struct conn *c, const struct nfo_counters counters[2]);
+
+// follow.c
+// Something changed that resolve() looks at, for any connection.
+void follow_upheaval(struct mirror *m);
+// nft's list changed.
+void follow_flowtables(void *arg);
+void follow_tick(struct mirror *m);
 
 // mirror_view.c: what resolve() asks.
 void mirror_view_init(struct mirror *m);

@@ -49,7 +49,7 @@ void refresh_read_sysctls(struct mirror *m)
 	m->sample_ns = shortest * S_NS / 3;
 	ipv4_l4_hash = sysctl("ipv4/fib_multipath_hash_policy", 0) != 0;
 	if (ipv4_l4_hash != m->ipv4_l4_hash)
-		mirror_upheaval(m);
+		follow_upheaval(m);
 	m->ipv4_l4_hash = ipv4_l4_hash;
 }
 
