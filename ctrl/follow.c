@@ -60,15 +60,16 @@ static void hold_outdated(struct mirror *m)
 	}
 }
 
-// The links that stand upon 'ifindex', and it: what leaves by them leaves by it.
-static void links_changed(struct mirror *m, int ifindex)
+// The links that stand upon 'ifindex', and it: what leaves by them leaves by it. A link may stand upon
+// one of another namespace, whose number means nothing here: 'depth' ends a circle.
+static void links_changed(struct mirror *m, int ifindex, int depth)
 {
 	const struct rtnl_link *l = NULL;
 
 	routes_link_changed(m->routes, ifindex);
-	while ((l = rtnl_link_next(m->rtnl, l != NULL ? l->ifindex : 0)) != NULL)
-		if (l->lower == ifindex && l->ifindex != ifindex)
-			links_changed(m, l->ifindex);
+	while (depth > 0 && (l = rtnl_link_next(m->rtnl, l != NULL ? l->ifindex : 0)) != NULL)
+		if (l->lower == ifindex)
+			links_changed(m, l->ifindex, depth - 1);
 }
 
 static void link_changed(struct mirror *m, const struct rtnl_link *link)
@@ -83,7 +84,7 @@ static void link_changed(struct mirror *m, const struct rtnl_link *link)
 	if (mirror_sync_groups(m) || mirror_is_bond(link) || mirror_is_bond(master)
 		|| rtnl_rules(m->rtnl, NFO_IPV4)->iif || rtnl_rules(m->rtnl, NFO_IPV6)->iif)
 		m->upheaval++;
-	links_changed(m, link->ifindex);
+	links_changed(m, link->ifindex, NFO_MAX_VLANS);
 	changed(m);
 }
 
