@@ -15,9 +15,11 @@ enum {
 	UNUSED_ROUNDS = 2, // of routes_age() over all answers, before one is forgotten
 };
 
+// What a change looks at comes first.
 struct answer {
-	struct rtnl_route_key key;   // reduced to what matters; in the query, 'asked'
-	struct rtnl_route_key asked;
+	bool used, linked, in_doubt;
+	int8_t multipath;
+	struct rtnl_route_key key; // reduced to what matters; in the query, 'asked'
 	struct rtnl_route route;
 	int err;
 	uint32_t refs;
@@ -25,8 +27,7 @@ struct answer {
 	uint32_t next;   // in its chain, or of free ones
 	uint32_t doubts; // next in the list of those in doubt
 	uint32_t round;  // of ageing, when it was used last
-	int8_t multipath;
-	bool used, linked, in_doubt;
+	struct rtnl_route_key asked;
 };
 
 // What of a key matters, by family.
