@@ -3,32 +3,13 @@
 // conntrack nor the neighbours, so that each would die. Now and then the next packet of each
 // direction takes the kernel's way, and all of them live as long as the kernel wants
 // (docs/design.md). Idle flows go back to the kernel; what conntrack no longer offers is forgotten.
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "dp_api.h"
 #include "mirror_priv.h"
+#include "sysctl.h"
 
 #define S_NS 1000000000ull
 
 enum { FLOW_TIMEOUT_S = 30 };
-
-// 'name' below /proc/sys/net.
-static uint32_t sysctl(const char *name, uint32_t otherwise)
-{
-	char path[128];
-	unsigned int value;
-	FILE *f;
-	int n;
-
-	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return otherwise;
-	n = fscanf(f, "%u", &value);
-	fclose(f);
-	return n == 1 ? value : otherwise;
-}
 
 // The kernel's defaults stand for what it does not have. The shorter of the two times bounds the
 // period: of three samples two may be lost.
@@ -38,16 +19,16 @@ void refresh_read_sysctls(struct mirror *m)
 	uint32_t shortest;
 
 	m->flow_tcp_s = m->conf.tcp_idle_s != 0 ? m->conf.tcp_idle_s
-						: sysctl("netfilter/nf_flowtable_tcp_timeout", 30);
+						: sysctl_net("netfilter/nf_flowtable_tcp_timeout", 30);
 	m->flow_udp_s = m->conf.udp_idle_s != 0 ? m->conf.udp_idle_s
-						: sysctl("netfilter/nf_flowtable_udp_timeout", 30);
-	shortest = sysctl("netfilter/nf_conntrack_udp_timeout", 30);
+						: sysctl_net("netfilter/nf_flowtable_udp_timeout", 30);
+	shortest = sysctl_net("netfilter/nf_conntrack_udp_timeout", 30);
 	if (m->flow_tcp_s < shortest)
 		shortest = m->flow_tcp_s;
 	if (m->flow_udp_s < shortest)
 		shortest = m->flow_udp_s;
 	m->sample_ns = shortest * S_NS / 3;
-	ipv4_l4_hash = sysctl("ipv4/fib_multipath_hash_policy", 0) != 0;
+	ipv4_l4_hash = sysctl_net("ipv4/fib_multipath_hash_policy", 0) != 0;
 	if (ipv4_l4_hash != m->ipv4_l4_hash)
 		follow_upheaval(m);
 	m->ipv4_l4_hash = ipv4_l4_hash;
