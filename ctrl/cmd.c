@@ -15,6 +15,7 @@ enum { SLOTS_A_STEP = 64 };
 	X("help", step_help, "this list")                                                         \
 	X("version", step_version, "version of the daemon")                                       \
 	X("show flows", step_flows, "connections, where they are and why")                        \
+	X("show reasons", step_reasons, "how many connections are where, by reason")              \
 	X("show flowtables", step_flowtables, "flowtables of nf_tables and of the configuration") \
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
@@ -60,6 +61,18 @@ static int step_flows(struct sock_reply *reply, struct sock *sock, void *client)
 			sock_emit(sock, client, record_flow(&flow, now_ns));
 	}
 	return reply->cursor < slots;
+}
+
+static int step_reasons(struct sock_reply *reply, struct sock *sock, void *client)
+{
+	struct mirror_stats stats;
+
+	mirror_stats(ctx_of(reply)->mirror, &stats);
+	for (int i = 0; i < NFO_N_REASONS; i++)
+		if (stats.by_reason[i] != 0)
+			sock_emit(sock, client,
+				record_reason((enum nfo_reason)i, stats.by_reason[i]));
+	return 0;
 }
 
 static int step_flowtables(struct sock_reply *reply, struct sock *sock, void *client)

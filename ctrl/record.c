@@ -210,6 +210,16 @@ json_t *record_flow(const struct mirror_flow *flow, uint64_t now_ns)
 	return o;
 }
 
+json_t *record_reason(enum nfo_reason reason, uint32_t connections)
+{
+	json_t *o = json_object();
+
+	put(o, "connections", connections);
+	put_text(o, "reason", nfo_reason_word(reason));
+	put_text(o, "reason_text", nfo_reason_text(reason));
+	return o;
+}
+
 static json_t *devices(const struct nft_flowtable *ft)
 {
 	json_t *list = json_array(), *o = json_object();

@@ -12,6 +12,7 @@
 #include "mirror.h"
 
 json_t *record_flow(const struct mirror_flow *flow, uint64_t now_ns);
+json_t *record_reason(enum nfo_reason reason, uint32_t connections);
 json_t *record_flowtable(const struct nft_flowtable *ft);
 json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats);
 json_t *record_worker(const struct dp_worker_stats *stats);

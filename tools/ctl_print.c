@@ -222,6 +222,13 @@ static const struct column flow_columns[] = {
 	{NULL, NULL, NULL, 0, false},
 };
 
+static const struct column reason_columns[] = {
+	{"CONNECTIONS", "connections", member, 0, true},
+	{"REASON", "reason", member, 0, false},
+	{"MEANING", "reason_text", member, 0, false},
+	{NULL, NULL, NULL, 0, false},
+};
+
 static const struct column flowtable_columns[] = {
 	{"SOURCE", "source", member, 0, false},
 	{"FAMILY", "family", member, 0, false},
@@ -279,6 +286,7 @@ _Static_assert(sizeof(port_columns) <= (MAX_COLUMNS + 1) * sizeof(struct column)
 
 static const struct layout layouts[] = {
 	{"show flows", true, flow_columns},
+	{"show reasons", false, reason_columns},
 	{"show flowtables", false, flowtable_columns},
 	{"show ports", false, port_columns},
 	{"show workers", false, worker_columns},

@@ -43,8 +43,8 @@ static void usage(FILE *out)
 		"  -h, --help           print this and end\n"
 		"  -V, --version        print the version and end\n"
 		"\n"
-		"Commands: help, version, show flows, show flowtables, show ports, show workers,\n"
-		"show stats. 'nftoffload-ctl help' asks the daemon for those it has.\n"
+		"Commands: help, version, show flows, show reasons, show flowtables, show ports,\n"
+		"show workers, show stats. 'nftoffload-ctl help' asks the daemon for those it has.\n"
 		"\n"
 		"Exit status: 0 answered, 1 the daemon answered an error or the output failed,\n"
 		"2 bad usage, 3 the daemon cannot be reached.\n",

@@ -42,6 +42,7 @@ done <<END
 help;^show flows +[a-z];cmd help
 version;^version +[0-9];name version
 show flows;^tcp +10.0.1.2:[0-9]+ -> 10.0.2.2:$lab_port +src=10.0.2.1:[0-9]+ +lan>wan +offloaded ;proto src sport reply_dst nat in out state reason original reply
+show reasons;^ +1 +offloaded +forwarded by the workers;connections reason reason_text
 show flowtables;^config .* f .*0x1000/0x1000 +(wan|lan);source family table name devices flags rules mark
 show ports;^lan +up .* net_af_packet +tap +net_af_packet0;name mac link rx_packets offloaded_packets twin_dropped
 show workers;^ +1 +2 +[0-9]+ +[1-9];lcore rx_queues busy_polls packets punts

@@ -10,7 +10,7 @@ static void help(void **state)
 	json_t *records = run("help");
 
 	(void)state;
-	assert_int_equal(json_array_size(records), 7);
+	assert_int_equal(json_array_size(records), 8);
 	expect(json_array_get(records, 0), "{'cmd': 'help', 'help': 'this list'}");
 	json_decref(records);
 }
@@ -39,8 +39,8 @@ static void unknown(void **state)
 {
 	(void)state;
 	refuse("{\"cmd\": \"show\"}", "unknown command",
-		"one of 'help' 'version' 'show flows' 'show flowtables' 'show ports' "
-		"'show workers' 'show stats'");
+		"one of 'help' 'version' 'show flows' 'show reasons' 'show flowtables' "
+		"'show ports' 'show workers' 'show stats'");
 	refuse("{\"cmd\": 1}", "no command in the request", "{\"cmd\": \"help\"}");
 	refuse("{}", "no command in the request", "{\"cmd\": \"help\"}");
 }
@@ -169,6 +169,18 @@ static void nat(void **state)
 	expect_member(record, "nat", "['snat+dnat']");
 	expect_member(record, "nat_sport", "[40001]");
 	expect_member(record, "nat_dport", "[80]");
+	json_decref(records);
+}
+
+static void show_reasons(void **state)
+{
+	json_t *records = run("show reasons");
+
+	(void)state;
+	expect(records, "[{'connections': 6, 'reason': 'offloaded',"
+			"'reason_text': 'forwarded by the workers'},"
+			"{'connections': 4, 'reason': 'no-route',"
+			"'reason_text': 'the kernel has no unicast route for it'}]");
 	json_decref(records);
 }
 
@@ -336,8 +348,8 @@ static void man_page_has_reasons(void **state)
 
 static void everything_is_documented(void **state)
 {
-	static const char *const commands[] = {"help", "version", "show flows", "show flowtables",
-		"show ports", "show workers", "show stats"};
+	static const char *const commands[] = {"help", "version", "show flows", "show reasons",
+		"show flowtables", "show ports", "show workers", "show stats"};
 
 	(void)state;
 	read_doc(SOCKET_DOC);
@@ -371,6 +383,7 @@ int main(void)
 		TEST(kernel_flow),
 		TEST(stand_in_flowtable),
 		TEST(nat),
+		TEST(show_reasons),
 		TEST(show_flowtables),
 		TEST(no_flowtables),
 		TEST(name_that_is_not_utf8),
