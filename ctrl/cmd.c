@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_why.h"
 #include "dp_api.h"
 #include "loop.h"
 #include "mirror.h"
@@ -16,6 +17,7 @@ enum { SLOTS_A_STEP = 64 };
 	X("version", step_version, "version of the daemon")                                       \
 	X("show flows", step_flows, "connections, where they are and why")                        \
 	X("show reasons", step_reasons, "how many connections are where, by reason")              \
+	X("why", NULL, "of one connection: what forwards it, and for which reason")               \
 	X("show flowtables", step_flowtables, "flowtables of nf_tables and of the configuration") \
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
@@ -24,6 +26,7 @@ enum { SLOTS_A_STEP = 64 };
 struct cmd {
 	const char *name;
 	const char *help;
+	// NULL: there is more to the request than its name
 	int (*step)(struct sock_reply *reply, struct sock *sock, void *client);
 };
 
@@ -171,6 +174,8 @@ struct sock_reply *cmd_request(
 	for (int i = 0; name && i < N_CMDS; i++) {
 		if (strcmp(cmds[i].name, name) != 0)
 			continue;
+		if (cmds[i].step == NULL)
+			return cmd_why(arg, request, error, expected);
 		reply = start(&cmds[i], arg);
 		*error = reply ? NULL : "no memory";
 		return reply;

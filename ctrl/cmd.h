@@ -14,7 +14,7 @@ struct cmd_ctx {
 	const char *version;
 };
 
-// A sock_request_fn; 'arg' is a struct cmd_ctx. The request is {"cmd": "show flows"}; members other
-// than "cmd" are ignored.
+// A sock_request_fn; 'arg' is a struct cmd_ctx. The request is {"cmd": "show flows"}; members that the
+// command does not have are ignored.
 struct sock_reply *cmd_request(
 	void *arg, const json_t *request, const char **error, const char **expected);

@@ -20,6 +20,7 @@
 
 struct loop;
 struct mirror;
+struct why;
 
 struct mirror_conf {
 	uint32_t max_connections;
@@ -74,6 +75,15 @@ void mirror_rtnl_changed(struct mirror *mirror, const struct rtnl_event *event);
 uint32_t mirror_slots(const struct mirror *mirror);
 bool mirror_get(const struct mirror *mirror, uint32_t slot, struct mirror_flow *flow);
 void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats);
+
+// Why 'conn', as conntrack has it now, is forwarded by the workers or not (why.h). 'flow' is as by
+// mirror_get(); if the mirror does not know the connection: it has no path and no counters, and false
+// is returned.
+bool mirror_why(const struct mirror *mirror, const struct ct_conn *conn, struct mirror_flow *flow,
+	struct why *why);
+
+// True if IPsec policies keep everything with the kernel.
+bool mirror_ipsec(const struct mirror *mirror);
 
 // All flowtables: the kernel's and the stand-ins.
 unsigned int mirror_flowtables(const struct mirror *mirror);

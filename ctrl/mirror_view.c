@@ -101,9 +101,8 @@ static bool names(const char *device, const char *ifname)
 	return strcmp(device, ifname) == 0;
 }
 
-// The interface, or one that it stands upon: the kernel hooks into either
-// (nft_dev_forward_path(), net/netfilter/nft_flow_offload.c).
-static bool lists(const struct mirror *m, const struct nft_flowtable *ft, int ifindex)
+// The kernel hooks into either (nft_dev_forward_path(), net/netfilter/nft_flow_offload.c).
+bool mirror_lists(const struct mirror *m, const struct nft_flowtable *ft, int ifindex)
 {
 	const struct rtnl_link *link = rtnl_link_by_index(m->rtnl, ifindex);
 
@@ -123,14 +122,14 @@ const struct nft_flowtable *mirror_flowtable_of(
 	const struct nft_flowtable *ft = offer_stand_in(m, conn);
 	const uint8_t family = conn->orig.family == NFO_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 
-	if (ft != NULL && lists(m, ft, a) && lists(m, ft, b))
+	if (ft != NULL && mirror_lists(m, ft, a) && mirror_lists(m, ft, b))
 		return ft;
 	if (m->nft == NULL)
 		return NULL;
 	for (unsigned int i = 0; i < nft_list(m->nft)->n; i++) {
 		ft = &nft_list(m->nft)->list[i];
-		if ((ft->family == NFPROTO_INET || ft->family == family) && lists(m, ft, a)
-			&& lists(m, ft, b))
+		if ((ft->family == NFPROTO_INET || ft->family == family) && mirror_lists(m, ft, a)
+			&& mirror_lists(m, ft, b))
 			return ft;
 	}
 	return NULL;

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/netfilter/nf_conntrack_common.h>
+
+#include "text.h"
+
 enum { NS_PER_S = 1000000000 };
 
 #define PORT_STATS(X)        \
@@ -92,10 +96,9 @@ static void put_mac(json_t *o, const char *key, const uint8_t mac[NFO_ETH_ALEN])
 static void put_end(json_t *o, const char *addr_key, const char *port_key, uint8_t family,
 	const union nfo_addr *addr, uint16_t port_be)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
+	char text[TEXT_ADDR_MAX];
 
-	inet_ntop(family, addr->bytes, text, sizeof(text));
-	json_object_set_new(o, addr_key, json_string(text));
+	json_object_set_new(o, addr_key, json_string(text_addr(family, addr, text)));
 	put(o, port_key, ntohs(port_be));
 }
 
@@ -141,32 +144,12 @@ static void put_tuples(json_t *o, const struct ct_conn *conn)
 	put_nat(o, conn);
 }
 
-static const char *family_word(uint8_t family)
-{
-	switch (family) {
-	case 1: // NFPROTO_INET
-		return "inet";
-	case NFO_IPV4:
-		return "ip";
-	case NFO_IPV6:
-		return "ip6";
-	default:
-		return "unknown";
-	}
-}
-
 static void put_flowtable(json_t *o, const struct nft_flowtable *ft)
 {
-	char text[2 * NFT_NAME_LEN + 16];
+	char text[TEXT_FLOWTABLE_MAX];
 
-	if (ft == NULL)
-		return;
-	if (ft->from_config)
-		snprintf(text, sizeof(text), "%s", ft->name);
-	else
-		snprintf(text, sizeof(text), "%s %s %s", family_word(ft->family), ft->table,
-			ft->name);
-	put_text(o, "flowtable", text);
+	if (ft != NULL)
+		put_text(o, "flowtable", text_flowtable(ft, text));
 }
 
 static void put_direction(
@@ -210,6 +193,60 @@ json_t *record_flow(const struct mirror_flow *flow, uint64_t now_ns)
 	return o;
 }
 
+static void put_why(json_t *o, const struct why *why)
+{
+	json_t *steps = json_array(), *step;
+
+	for (unsigned int i = 0; i < why->n; i++) {
+		step = json_object();
+		put_text(step, "step", why->step[i].name);
+		put_text(step, "answer", why_answer_word(why->step[i].answer));
+		put_text(step, "text", why->step[i].text);
+		json_array_append_new(steps, step);
+	}
+	json_object_set_new(o, "steps", steps);
+	put_text(o, "verdict", why->verdict);
+}
+
+// Who forwards packets that are no exceptions.
+static const char *where(const struct mirror_flow *flow)
+{
+	if (flow->reason == NFO_R_OFFLOADED)
+		return "dpdk";
+	return flow->conn.status & IPS_OFFLOAD ? "kernel-flowtable" : "kernel";
+}
+
+json_t *record_why(
+	const struct mirror_flow *flow, bool known, const struct why *why, uint64_t now_ns)
+{
+	static const char *const of_the_mirror[] = {"age_s", "idle_s", "original", "reply"};
+	json_t *o = record_flow(flow, now_ns);
+
+	for (size_t i = 0; !known && i < sizeof(of_the_mirror) / sizeof(of_the_mirror[0]); i++)
+		json_object_del(o, of_the_mirror[i]);
+	put_text(o, "where", where(flow));
+	put_why(o, why);
+	return o;
+}
+
+json_t *record_untracked(const struct ct_match *match, const struct why *why)
+{
+	const struct nfo_tuple *t = &match->tuple;
+	json_t *o = json_object();
+
+	put_text(o, "proto", proto_word(t->proto));
+	put_text(o, "family", t->family == NFO_IPV6 ? "ipv6" : "ipv4");
+	put_end(o, "src", "sport", t->family, &t->src, t->sport_be);
+	if (match->has_dst)
+		put_end(o, "dst", "dport", t->family, &t->dst, t->dport_be);
+	put(o, "zone", match->zone);
+	put_text(o, "reason", nfo_reason_word(why->reason));
+	put_text(o, "reason_text", nfo_reason_text(why->reason));
+	put_text(o, "where", "kernel");
+	put_why(o, why);
+	return o;
+}
+
 json_t *record_reason(enum nfo_reason reason, uint32_t connections)
 {
 	json_t *o = json_object();
@@ -249,7 +286,7 @@ json_t *record_flowtable(const struct nft_flowtable *ft)
 	char mark[32];
 
 	put_text(o, "source", ft->from_config ? "config" : "kernel");
-	put_text(o, "family", family_word(ft->family));
+	put_text(o, "family", text_family(ft->family));
 	put_text(o, "table", ft->table);
 	put_text(o, "name", ft->name);
 	put_text(o, "hook", ft->hook == 0 ? "ingress" : "unknown");

@@ -185,6 +185,16 @@ static enum nfo_reason find_by_rules(
 					  : any_mark(v, c, rules, r);
 }
 
+enum nfo_reason resolve_routes(
+	const struct resolve_view *v, const struct ct_conn *conn, struct rtnl_route dir[2])
+{
+	struct route_pair routes = {0};
+	const enum nfo_reason reason = find_by_rules(v, conn, &routes);
+
+	memcpy(dir, routes.dir, sizeof(routes.dir));
+	return reason;
+}
+
 // Does conntrack tell too little to know which of several next hops packets take?
 static enum nfo_reason check_multipath(
 	const struct resolve_view *v, const struct ct_conn *c, const struct route_pair *r)
@@ -255,14 +265,21 @@ static uint32_t spread_hash(const struct nfo_tuple *t)
 	return (h ^ h >> 8) & 0xff;
 }
 
+const struct rtnl_neigh *resolve_next_hop(const struct resolve_view *v, const struct ct_conn *c,
+	int d, const struct rtnl_route *route)
+{
+	const uint8_t family = d == 0 ? c->reply.family : c->orig.family;
+
+	return v->neigh(v->arg, route->oif,
+		route->gateway_family != 0 ? route->gateway_family : family, &route->gateway);
+}
+
 static enum nfo_reason fill_flow(const struct resolve_view *v, const struct ct_conn *c,
 	const struct route_pair *r, const struct path out[2], int d, struct nfo_flow *flow)
 {
 	const struct nfo_tuple *other = d == 0 ? &c->reply : &c->orig;
 	const struct rtnl_route *route = &r->dir[d];
-	const struct rtnl_neigh *neigh = v->neigh(v->arg, route->oif,
-		route->gateway_family != 0 ? route->gateway_family : other->family,
-		&route->gateway);
+	const struct rtnl_neigh *neigh = resolve_next_hop(v, c, d, route);
 	int out_port;
 
 	if (neigh == NULL || !neigh->valid)

@@ -41,3 +41,12 @@ enum nfo_reason resolve(
 // The tests that need nothing but the conntrack entry; what nft_flow_offload_eval() refuses
 // (net/netfilter/nft_flow_offload.c), the mirror refuses too.
 enum nfo_reason resolve_admissible(const struct ct_conn *conn);
+
+// Parts of resolve(), for those who explain its outcome (why.h).
+// The routes that it takes, or a reason: dir[0] is the one of the original direction. With a reason,
+// what was found at last; 'oif' is 0 where no route was.
+enum nfo_reason resolve_routes(
+	const struct resolve_view *view, const struct ct_conn *conn, struct rtnl_route dir[2]);
+// The next hop of direction 'd' by 'route': NULL if it is unknown, or not 'valid'.
+const struct rtnl_neigh *resolve_next_hop(const struct resolve_view *view,
+	const struct ct_conn *conn, int d, const struct rtnl_route *route);

@@ -77,11 +77,14 @@ struct nfo_counters {
 	uint64_t used_ns; // CLOCK_MONOTONIC of the last packet, 0 for never; 1 s resolution
 };
 
-// Why a connection that the kernel (or a [flowtable] of config.ini) offers is not forwarded by the
-// workers. The word is the same in the log, the tool and the metrics.
+// Why a connection is not forwarded by the workers; but for 'untracked' and 'not-offered', of those
+// that the kernel (or a [flowtable] of config.ini) offers. The word is the same in the log, the tool
+// and the metrics.
 #define NFO_REASONS(X)                                                                           \
 	X(OFFLOADED, "offloaded", "forwarded by the workers")                                    \
 	X(NEW, "new", "not resolved yet")                                                        \
+	X(UNTRACKED, "untracked", "conntrack does not know it")                                  \
+	X(NOT_OFFERED, "not-offered", "no flowtable has taken it")                               \
 	X(PROTOCOL, "protocol", "only TCP, UDP and GRE without NAT are forwarded by the workers") \
 	X(NOT_ESTABLISHED, "not-established", "conntrack has not seen it established")           \
 	X(HELPER, "helper", "a conntrack helper must see every packet")                          \

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl_why.h"
+
 enum { CELL_SIZE = 640, MAX_COLUMNS = 16 };
 
 // A cell's text from a record; 'key' is the column's.
@@ -28,6 +30,7 @@ struct layout {
 
 struct printer {
 	const struct layout *layout; // NULL: "name value"
+	bool why;                    // ctl_why.h prints
 	json_t *records;             // kept for the end
 	bool titled;
 };
@@ -300,6 +303,7 @@ struct printer *printer_create(const char *cmd)
 	if (!printer)
 		return NULL;
 	printer->records = json_array();
+	printer->why = strcmp(cmd, "why") == 0;
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
 		if (strcmp(layouts[i].cmd, cmd) == 0)
 			printer->layout = &layouts[i];
@@ -394,7 +398,9 @@ static void print_titles(struct printer *printer)
 
 void printer_add(struct printer *printer, const json_t *record)
 {
-	if (!printer->layout) {
+	if (printer->why) {
+		why_print(record);
+	} else if (!printer->layout) {
 		print_members(record, "");
 	} else if (printer->layout->stream) {
 		print_titles(printer);

@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "ctl_print.h"
+#include "ctl_why.h"
 
 #ifndef NFO_VERSION
 #define NFO_VERSION "unknown"
@@ -30,6 +31,7 @@ struct options {
 	const char *socket;
 	bool json;
 	char command[COMMAND_SIZE];
+	json_t *request; // NULL: {"cmd": command}
 };
 
 static void usage(FILE *out)
@@ -43,7 +45,13 @@ static void usage(FILE *out)
 		"  -h, --help           print this and end\n"
 		"  -V, --version        print the version and end\n"
 		"\n"
-		"Commands: help, version, show flows, show reasons, show flowtables, show ports,\n"
+		"  why PROTO END [END] [zone N]\n"
+		"                       what forwards a connection, and for which reason. PROTO is tcp,\n"
+		"                       udp or gre; END is 10.0.1.2:80 or [fd00::1]:80, of packets of\n"
+		"                       either direction, before or after NAT. Without port or second\n"
+		"                       END: all connections that fit.\n"
+		"\n"
+		"Commands: help, version, why, show flows, show reasons, show flowtables, show ports,\n"
 		"show workers, show stats. 'nftoffload-ctl help' asks the daemon for those it has.\n"
 		"\n"
 		"Exit status: 0 answered, 1 the daemon answered an error or the output failed,\n"
@@ -104,6 +112,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind == argc)
 		return bad_usage("no command, expected one such as 'show flows'");
+	if (strcmp(argv[optind], "why") == 0) {
+		o->request = why_request_of(argv + optind + 1, o->command, sizeof(o->command));
+		if (!o->request)
+			return bad_usage(o->command);
+		strcpy(o->command, "why");
+		return -1;
+	}
 	if (!join(o->command, sizeof(o->command), argv + optind))
 		return bad_usage("the command is too long");
 	return -1;
@@ -163,9 +178,10 @@ static FILE *dial(const char *path)
 }
 
 // MSG_NOSIGNAL: a daemon too busy for us answers and closes before it reads; the answer counts.
-static int send_request(int fd, const char *command)
+static int send_request(int fd, const struct options *o)
 {
-	json_t *request = json_pack("{s:s}", "cmd", command);
+	json_t *request =
+		o->request ? json_incref(o->request) : json_pack("{s:s}", "cmd", o->command);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	int ret = -1;
 
@@ -262,11 +278,12 @@ int main(int argc, char **argv)
 	stream = dial(o.socket);
 	if (!stream)
 		return unreachable(o.socket, errno);
-	if (send_request(fileno(stream), o.command) < 0)
+	if (send_request(fileno(stream), &o) < 0)
 		status = broken_answer(strerror(errno));
 	else
 		status = ask(stream, &o);
 	fclose(stream);
+	json_decref(o.request);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "nftoffload-ctl: cannot write the output: %s\n", strerror(errno));
 		return EXIT_REFUSED;

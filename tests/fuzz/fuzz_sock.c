@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Sources: ctrl/client.c ctrl/loop.c
+// Sources: ctrl/client.c ctrl/loop.c ctrl/why_request.c
 // Bytes as a client of the control socket sends them, in pieces of the first byte's size. Whatever
 // comes, each line of the answer is a JSON object.
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "loop.h"
+#include "why_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,6 +44,18 @@ static void done(struct sock_reply *reply)
 	free(reply);
 }
 
+// What is refused has a reason, what is not has an address.
+static void check_why(const json_t *request)
+{
+	const char *error = NULL, *expected = NULL;
+	struct ct_match match;
+
+	if (!why_request(request, &match, &error, &expected) && (error == NULL || expected == NULL))
+		abort();
+	if (error == NULL && match.tuple.family != NFO_IPV4 && match.tuple.family != NFO_IPV6)
+		abort();
+}
+
 // Echoes the request some times.
 static struct sock_reply *on_request(
 	void *arg, const json_t *request, const char **error, const char **expected)
@@ -50,6 +63,7 @@ static struct sock_reply *on_request(
 	struct sock_reply *reply;
 
 	(void)arg;
+	check_why(request);
 	if (!json_object_get(request, "cmd")) {
 		*error = "no cmd";
 		*expected = "cmd";

@@ -3,6 +3,8 @@
 // SOCKET_DOC is the path of docs/socket.md.
 #include <stdio.h>
 
+#include <linux/netfilter/nf_conntrack_common.h>
+
 #include "cmd_fakes.h"
 
 static void help(void **state)
@@ -10,7 +12,7 @@ static void help(void **state)
 	json_t *records = run("help");
 
 	(void)state;
-	assert_int_equal(json_array_size(records), 8);
+	assert_int_equal(json_array_size(records), 9);
 	expect(json_array_get(records, 0), "{'cmd': 'help', 'help': 'this list'}");
 	json_decref(records);
 }
@@ -39,8 +41,8 @@ static void unknown(void **state)
 {
 	(void)state;
 	refuse("{\"cmd\": \"show\"}", "unknown command",
-		"one of 'help' 'version' 'show flows' 'show reasons' 'show flowtables' "
-		"'show ports' 'show workers' 'show stats'");
+		"one of 'help' 'version' 'show flows' 'show reasons' 'why' "
+		"'show flowtables' 'show ports' 'show workers' 'show stats'");
 	refuse("{\"cmd\": 1}", "no command in the request", "{\"cmd\": \"help\"}");
 	refuse("{}", "no command in the request", "{\"cmd\": \"help\"}");
 }
@@ -182,6 +184,98 @@ static void show_reasons(void **state)
 			"{'connections': 4, 'reason': 'no-route',"
 			"'reason_text': 'the kernel has no unicast route for it'}]");
 	json_decref(records);
+}
+
+static json_t *why_of(const char **error)
+{
+	return answer(json_pack("{s:s, s:s, s:s, s:i}", "cmd", "why", "proto", "tcp", "src",
+			      "10.0.1.2", "sport", 40000),
+		error);
+}
+
+static void why(void **state)
+{
+	const char *error;
+	json_t *records, *record;
+
+	(void)state;
+	set_path(&flows[0]);
+	flows[1].conn.status = IPS_OFFLOAD;
+	flows[1].reason = NFO_R_NOT_OFFERED;
+	records = why_of(&error);
+	assert_null(error);
+	assert_int_equal(finds_destroyed, 1);
+	assert_int_equal(found_match.tuple.sport_be, htons(40000));
+	assert_int_equal(json_array_size(records), 2);
+	record = json_array_get(records, 0);
+	expect_member(record, "where", "['dpdk']");
+	expect_member(record, "reason", "['offloaded']");
+	expect_member(record, "idle_s", "[0]");
+	expect_member(record, "verdict", "['Well.']");
+	expect_member(record, "steps",
+		"[[{'step': 'tracked', 'answer': 'yes', 'text': 'it is'},"
+		"{'step': 'offered', 'answer': 'no', 'text': 'nobody did'}]]");
+	record = json_array_get(records, 1);
+	expect_member(record, "where", "['kernel-flowtable']");
+	expect_member(record, "reason", "['not-offered']");
+	expect_member(record, "idle_s", NULL);
+	expect_member(record, "original", NULL);
+	json_decref(records);
+}
+
+static void why_of_many(void **state)
+{
+	const char *error;
+	json_t *records;
+
+	(void)state;
+	find_results = 1000;
+	records = why_of(&error);
+	assert_null(error);
+	assert_int_equal(json_array_size(records), 101);
+	expect(json_array_get(records, 100),
+		"{'notice': 'there are more; name more of the connection'}");
+	json_decref(records);
+}
+
+static void why_of_none(void **state)
+{
+	const char *error;
+	json_t *records, *record;
+
+	(void)state;
+	find_results = 0;
+	records = why_of(&error);
+	assert_null(error);
+	assert_int_equal(json_array_size(records), 1);
+	record = json_array_get(records, 0);
+	expect_member(record, "src", "['10.0.1.2']");
+	expect_member(record, "dst", NULL);
+	expect_member(record, "reason", "['untracked']");
+	expect_member(record, "where", "['kernel']");
+	json_decref(records);
+}
+
+static void why_fails(void **state)
+{
+	static const char request[] =
+		"{\"cmd\": \"why\", \"proto\": \"tcp\", \"src\": \"10.0.1.2\"}";
+	const char *error, *expected = NULL;
+	json_t *records, *json = json_loads(request, 0, NULL);
+
+	(void)state;
+	refuse("{\"cmd\": \"why\"}", "no 'proto'", "\"tcp\", \"udp\" or \"gre\"");
+	find_error = -EIO;
+	records = why_of(&error);
+	assert_string_equal(error, "conntrack's list broke off");
+	json_decref(records);
+	find_error = -ENOMEM;
+	assert_null(cmd_request(&ctx, json, &error, &expected));
+	assert_string_equal(error, "conntrack cannot be asked");
+	json_decref(json);
+	has_ct = false;
+	refuse(request, "conntrack is not followed",
+		"a kernel with conntrack, and a daemon without --flows");
 }
 
 static void show_flowtables(void **state)
@@ -364,6 +458,14 @@ static void everything_is_documented(void **state)
 		json_array_foreach(records, n, record) expect_members(record);
 		json_decref(records);
 	}
+	{
+		const char *error;
+		json_t *records = why_of(&error), *record;
+		size_t n;
+
+		json_array_foreach(records, n, record) expect_members(record);
+		json_decref(records);
+	}
 #define X(name, word, text) expect_row(word, text);
 	NFO_REASONS(X)
 	NFO_PUNTS(X)
@@ -384,6 +486,10 @@ int main(void)
 		TEST(stand_in_flowtable),
 		TEST(nat),
 		TEST(show_reasons),
+		TEST(why),
+		TEST(why_of_many),
+		TEST(why_of_none),
+		TEST(why_fails),
 		TEST(show_flowtables),
 		TEST(no_flowtables),
 		TEST(name_that_is_not_utf8),

@@ -274,6 +274,11 @@ bool hooks_on(const struct hooks *hooks, const char *ifname)
 	return k.hooked != NULL && strcmp(k.hooked, ifname) == 0;
 }
 
+const char *hooks_text(const struct hooks *hooks, const char *ifname)
+{
+	return hooks_on(hooks, ifname) ? "qdisc" : NULL;
+}
+
 uint32_t nft_epoch(const struct nft *nft)
 {
 	(void)nft;
