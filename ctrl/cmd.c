@@ -8,6 +8,7 @@
 #include "dp_api.h"
 #include "loop.h"
 #include "mirror.h"
+#include "problems.h"
 #include "record.h"
 
 enum { SLOTS_A_STEP = 64 };
@@ -18,6 +19,7 @@ enum { SLOTS_A_STEP = 64 };
 	X("show flows", step_flows, "connections, where they are and why")                        \
 	X("show reasons", step_reasons, "how many connections are where, by reason")              \
 	X("why", NULL, "of one connection: what forwards it, and for which reason")               \
+	X("show problems", step_problems, "wrong set-ups, and what to do")                        \
 	X("show flowtables", step_flowtables, "flowtables of nf_tables and of the configuration") \
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
@@ -75,6 +77,16 @@ static int step_reasons(struct sock_reply *reply, struct sock *sock, void *clien
 		if (stats.by_reason[i] != 0)
 			sock_emit(sock, client,
 				record_reason((enum nfo_reason)i, stats.by_reason[i]));
+	return 0;
+}
+
+static int step_problems(struct sock_reply *reply, struct sock *sock, void *client)
+{
+	struct diag found;
+
+	problems_find(ctx_of(reply)->problems, &found);
+	for (unsigned int i = 0; i < found.n; i++)
+		sock_emit(sock, client, record_problem(&found.list[i]));
 	return 0;
 }
 

@@ -6,10 +6,12 @@
 
 struct loop;
 struct mirror;
+struct problems;
 
 // Outlives the socket.
 struct cmd_ctx {
 	const struct mirror *mirror;
+	const struct problems *problems; // NULL: none are looked for
 	const struct loop *loop; // the mirror's: its clock is that of the counters
 	const char *version;
 };

@@ -14,6 +14,7 @@
 #include "flows.h"
 #include "loop.h"
 #include "mirror.h"
+#include "problems.h"
 #include "rtnl.h"
 #include "sock.h"
 #include "twins.h"
@@ -26,6 +27,7 @@ struct ctrl {
 	struct rtnl *rtnl;
 	struct twins *twins;
 	struct mirror *mirror;
+	struct problems *problems; // NULL with static flows, which need little of the kernel
 	struct sock *sock;
 	struct cmd_ctx cmd;
 	struct nft_flowtable stand_in[CONF_MAX_FLOWTABLES];
@@ -190,7 +192,12 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 		return ret;
 	}
 	say_sources(c, conf);
-	c->cmd = (struct cmd_ctx){.loop = c->loop, .mirror = c->mirror, .version = c->version};
+	if (c->flows.file == NULL)
+		c->problems = problems_create(c->loop, c->rtnl, c->mirror);
+	c->cmd = (struct cmd_ctx){.loop = c->loop,
+		.mirror = c->mirror,
+		.problems = c->problems,
+		.version = c->version};
 	c->sock = sock_create(c->loop, conf->socket, cmd_request, &c->cmd);
 	if (c->sock == NULL) {
 		ret = -errno;
@@ -205,11 +212,13 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 void ctrl_end(struct ctrl *c)
 {
 	sock_destroy(c->sock);
+	problems_destroy(c->problems);
 	mirror_destroy(c->mirror);
 	twins_destroy(c->twins);
 	rtnl_destroy(c->rtnl);
 	free(c->stand_in_devices);
 	c->sock = NULL;
+	c->problems = NULL;
 	c->mirror = NULL;
 	c->twins = NULL;
 	c->rtnl = NULL;

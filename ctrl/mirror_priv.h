@@ -92,8 +92,6 @@ void mirror_view_init(struct mirror *m);
 // none does.
 const struct nft_flowtable *mirror_flowtable_of(
 	const struct mirror *m, const struct ct_conn *conn, int a, int b);
-// Does the flowtable list the interface, or one that it stands upon?
-bool mirror_lists(const struct mirror *m, const struct nft_flowtable *ft, int ifindex);
 // Links changed: ports whose twins are active slaves of a bond receive as one. True if any port's
 // group is another one than before.
 bool mirror_sync_groups(struct mirror *m);

@@ -56,6 +56,11 @@ bool mirror_why(const struct mirror *m, const struct ct_conn *conn, struct mirro
 	return known;
 }
 
+bool mirror_is_twin(const struct mirror *m, const char *ifname)
+{
+	return m->view.path.port(m->view.path.arg, ifname) >= 0;
+}
+
 bool mirror_ipsec(const struct mirror *m)
 {
 	return m->view.ipsec(m->view.arg);

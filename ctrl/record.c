@@ -257,6 +257,16 @@ json_t *record_reason(enum nfo_reason reason, uint32_t connections)
 	return o;
 }
 
+json_t *record_problem(const struct diag_problem *problem)
+{
+	json_t *o = json_object();
+
+	put_text(o, "problem", problem->word);
+	put_text(o, "subject", problem->subject);
+	put_text(o, "text", problem->text);
+	return o;
+}
+
 static json_t *devices(const struct nft_flowtable *ft)
 {
 	json_t *list = json_array(), *o = json_object();

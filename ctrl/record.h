@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "ct_find.h"
+#include "diag.h"
 #include "dp_api.h"
 #include "mirror.h"
 #include "why.h"
@@ -19,6 +20,7 @@ json_t *record_why(
 	const struct mirror_flow *flow, bool known, const struct why *why, uint64_t now_ns);
 json_t *record_untracked(const struct ct_match *match, const struct why *why);
 json_t *record_reason(enum nfo_reason reason, uint32_t connections);
+json_t *record_problem(const struct diag_problem *problem);
 json_t *record_flowtable(const struct nft_flowtable *ft);
 json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats *stats);
 json_t *record_worker(const struct dp_worker_stats *stats);

@@ -232,6 +232,13 @@ static const struct column reason_columns[] = {
 	{NULL, NULL, NULL, 0, false},
 };
 
+static const struct column problem_columns[] = {
+	{"PROBLEM", "problem", member, 0, false},
+	{"OF", "subject", member, 0, false},
+	{"WHAT TO DO", "text", member, 0, false},
+	{NULL, NULL, NULL, 0, false},
+};
+
 static const struct column flowtable_columns[] = {
 	{"SOURCE", "source", member, 0, false},
 	{"FAMILY", "family", member, 0, false},
@@ -290,6 +297,7 @@ _Static_assert(sizeof(port_columns) <= (MAX_COLUMNS + 1) * sizeof(struct column)
 static const struct layout layouts[] = {
 	{"show flows", true, flow_columns},
 	{"show reasons", false, reason_columns},
+	{"show problems", false, problem_columns},
 	{"show flowtables", false, flowtable_columns},
 	{"show ports", false, port_columns},
 	{"show workers", false, worker_columns},

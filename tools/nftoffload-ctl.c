@@ -51,8 +51,9 @@ static void usage(FILE *out)
 		"                       either direction, before or after NAT. Without port or second\n"
 		"                       END: all connections that fit.\n"
 		"\n"
-		"Commands: help, version, why, show flows, show reasons, show flowtables, show ports,\n"
-		"show workers, show stats. 'nftoffload-ctl help' asks the daemon for those it has.\n"
+		"Commands: help, version, why, show flows, show reasons, show problems,\n"
+		"show flowtables, show ports, show workers, show stats. 'nftoffload-ctl help' asks\n"
+		"the daemon for those it has.\n"
 		"\n"
 		"Exit status: 0 answered, 1 the daemon answered an error or the output failed,\n"
 		"2 bad usage, 3 the daemon cannot be reached.\n",

@@ -12,7 +12,7 @@ static void help(void **state)
 	json_t *records = run("help");
 
 	(void)state;
-	assert_int_equal(json_array_size(records), 9);
+	assert_int_equal(json_array_size(records), 10);
 	expect(json_array_get(records, 0), "{'cmd': 'help', 'help': 'this list'}");
 	json_decref(records);
 }
@@ -42,7 +42,7 @@ static void unknown(void **state)
 	(void)state;
 	refuse("{\"cmd\": \"show\"}", "unknown command",
 		"one of 'help' 'version' 'show flows' 'show reasons' 'why' "
-		"'show flowtables' 'show ports' 'show workers' 'show stats'");
+		"'show problems' 'show flowtables' 'show ports' 'show workers' 'show stats'");
 	refuse("{\"cmd\": 1}", "no command in the request", "{\"cmd\": \"help\"}");
 	refuse("{}", "no command in the request", "{\"cmd\": \"help\"}");
 }
@@ -183,6 +183,15 @@ static void show_reasons(void **state)
 			"'reason_text': 'forwarded by the workers'},"
 			"{'connections': 4, 'reason': 'no-route',"
 			"'reason_text': 'the kernel has no unicast route for it'}]");
+	json_decref(records);
+}
+
+static void show_problems(void **state)
+{
+	json_t *records = run("show problems");
+
+	(void)state;
+	expect(records, "[{'problem': 'twin-down', 'subject': 'lan', 'text': 'lan is down.'}]");
 	json_decref(records);
 }
 
@@ -443,7 +452,7 @@ static void man_page_has_reasons(void **state)
 static void everything_is_documented(void **state)
 {
 	static const char *const commands[] = {"help", "version", "show flows", "show reasons",
-		"show flowtables", "show ports", "show workers", "show stats"};
+		"show problems", "show flowtables", "show ports", "show workers", "show stats"};
 
 	(void)state;
 	read_doc(SOCKET_DOC);
@@ -486,6 +495,7 @@ int main(void)
 		TEST(stand_in_flowtable),
 		TEST(nat),
 		TEST(show_reasons),
+		TEST(show_problems),
 		TEST(why),
 		TEST(why_of_many),
 		TEST(why_of_none),
