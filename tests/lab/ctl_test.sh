@@ -48,6 +48,15 @@ show ports;^lan +up .* net_af_packet +tap +net_af_packet0;name mac link rx_packe
 show workers;^ +1 +2 +[0-9]+ +[1-9];lcore rx_queues busy_polls packets punts
 show stats;^mirror.by_reason.offloaded +1\$;ports punts table mirror ct offloaded_share
 END
+check why exits 0 -s "$LAB_SOCKET" why tcp 10.0.1.2 "10.0.2.2:$lab_port"
+check why-verdict says '^The workers forward it\.$'
+check why-step says '^  yes +offered +its mark selects \[flowtable f\]'
+check why-counters says ' original +[0-9]+ packets, [0-9]+ bytes by the workers'
+check why-json lab_records "[x['where'] for x in r] == ['dpdk']" why tcp "10.0.2.2:$lab_port" 10.0.1.2
+check why-nobody eval 'exits 0 -s "$LAB_SOCKET" why udp fd00::1 && says "conntrack has no such connection"'
+check no-problems exits 0 -s "$LAB_SOCKET" show problems
+check no-problems-table says '^PROBLEM +OF +WHAT TO DO$'
+check no-problem eval '[ -z "$(ctl -j show problems | tee -a "$LAB_DIR/err")" ]'
 has_flowtable || check notice eval 'exits 0 -s "$LAB_SOCKET" show flowtables && says "^notice: the kernel has"'
 check json-lines eval 'exits 0 -s "$LAB_SOCKET" --json show ports && [ "$(wc -l <"$LAB_DIR/out")" = 2 ]'
 check tool-help exits 0 --help
@@ -57,6 +66,14 @@ check tool-version-says says '^nftoffload-ctl [0-9]'
 check unknown-command exits 1 -s "$LAB_SOCKET" show nothing
 check unknown-command-says says "unknown command" err
 check unknown-command-expected says "expected one of .*'show flows'" err
+check why-address exits 1 -s "$LAB_SOCKET" why tcp nowhere
+check why-address-says says "'src' is not an address" err
+check why-proto exits 1 -s "$LAB_SOCKET" why icmp 10.0.1.2
+check why-proto-says says 'expected "tcp", "udp" or "gre"' err
+check why-no-end exits 2 -s "$LAB_SOCKET" why tcp
+check why-no-end-says says 'expected a protocol and an end' err
+check why-bad-port exits 2 -s "$LAB_SOCKET" why tcp 10.0.1.2:70000
+check why-bad-port-says says '10.0.1.2:70000: expected an address, with a port' err
 check full-output eval '"$LAB_BUILD/nftoffload-ctl" -s "$LAB_SOCKET" show stats >/dev/full 2>"$LAB_DIR/err"; [ $? = 1 ]'
 check no-command exits 2
 check no-command-says says 'expected one such as' err

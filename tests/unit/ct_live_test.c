@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Sources: ctrl/ct.c ctrl/ct_decode.c ctrl/nl.c ctrl/loop.c ctrl/log.c
+// Sources: ctrl/ct.c ctrl/ct_decode.c ctrl/ct_find.c ctrl/nl.c ctrl/loop.c ctrl/log.c
 // Events, dumps and updates against the running kernel.
 #include "ct.h"
 
@@ -18,6 +18,7 @@
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
+#include "ct_find.h"
 #include "ct_msg.h"
 #include "live.h"
 #include "nl.h"
@@ -341,6 +342,55 @@ static void live_overrun(void **state)
 	ct_destroy(ct);
 }
 
+// How many connections are found, and the last of them.
+static unsigned int find(const struct ct_match *match, struct ct_conn *conn)
+{
+	struct ct_find *f = ct_find_create(match);
+	unsigned int n = 0;
+	int ret;
+
+	assert_non_null(f);
+	while ((ret = ct_find_next(f, conn)) >= 0)
+		n += (unsigned int)ret;
+	assert_int_equal(ret, -ENOENT);
+	ct_find_destroy(f);
+	return n;
+}
+
+static void live_find(void **state)
+{
+	struct ct_match whole = {.has_sport = true, .has_dst = true, .has_dport = true};
+	struct ct_match source = {.has_sport = true};
+	struct told told;
+	struct loop *loop = live_loop(state);
+	struct ct *ct = live_ct(loop, 4 << 20, &told);
+	struct ct_conn conn;
+
+	make_entries(1000, N_MANY, 1);
+	live_until(loop, told.n[CT_EVENT_NEW] == N_MANY);
+	conn = told.last[CT_EVENT_NEW];
+	whole.tuple = conn.orig;
+	assert_int_equal(find(&whole, &conn), 1);
+	assert_int_equal(conn.id, told.last[CT_EVENT_NEW].id);
+	assert_int_equal(conn.tcp_state, TCP_CONNTRACK_ESTABLISHED);
+	whole.tuple = conn.reply;
+	assert_int_equal(find(&whole, &conn), 1);
+	assert_int_equal(conn.id, told.last[CT_EVENT_NEW].id);
+	whole.tuple.sport_be = htons(81);
+	assert_int_equal(find(&whole, &conn), 0);
+	whole.tuple = conn.orig;
+	whole.zone = 1;
+	assert_int_equal(find(&whole, &conn), 0);
+	source.tuple = conn.orig; // all are read, and compared
+	assert_int_equal(find(&source, &conn), 1);
+	assert_int_equal(conn.id, told.last[CT_EVENT_NEW].id);
+	source.has_sport = false;
+	assert_int_equal(find(&source, &conn), N_MANY);
+	source.tuple.proto = NFO_UDP;
+	assert_int_equal(find(&source, &conn), 0);
+	ct_destroy(ct);
+}
+
 int main(void)
 {
 #define live(test) cmocka_unit_test_setup_teardown(test, live_setup, live_teardown)
@@ -354,6 +404,7 @@ int main(void)
 		live(live_check),
 		live(live_many_updates),
 		live(live_overrun),
+		live(live_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,10 @@ static void device_missing(void **state)
 	expect_none();
 	net.addresses[WAN] = DIAG_IPV6;
 	expect("missing-device", "wan", "no flowtable lists it");
+	make_link(MASTER, "vrf1", "vrf");
+	net.link[WAN].master = MASTER;
+	expect("missing-device", "wan", "no flowtable lists it");
+	net.link[WAN].master = 0;
 	net.ft[1] = net.ft[0];
 	net.n_ft = 2;
 	net.listed[1][WAN] = true; // in another one
