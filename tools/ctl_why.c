@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ctl_why.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +113,23 @@ static void print_end(const json_t *record, const char *addr_key, const char *po
 		printf(":%" JSON_INTEGER_FORMAT, port);
 }
 
+static void print_heading(const json_t *record)
+{
+	const bool src = json_object_get(record, "nat_src") != NULL;
+	const bool dst = json_object_get(record, "nat_dst") != NULL;
+	char text[1024];
+
+	printf("%s", text_of(record, "proto", text));
+	print_end(record, "src", "sport");
+	print_end(record, "dst", "dport");
+	printf("%s", src || dst ? ", translated" : "");
+	printf("%s", src ? " from" : "");
+	print_end(record, "nat_src", "nat_sport");
+	printf("%s", dst ? " to" : "");
+	print_end(record, "nat_dst", "nat_dport");
+	printf("\n");
+}
+
 static void print_counters(const json_t *record)
 {
 	static const char *const dirs[] = {"original", "reply"};
@@ -142,10 +158,7 @@ void why_print(const json_t *record)
 		printf("notice: %s\n", text_of(record, "notice", text));
 		return;
 	}
-	printf("%s", text_of(record, "proto", text));
-	print_end(record, "src", "sport");
-	print_end(record, "dst", "dport");
-	printf("\n");
+	print_heading(record);
 	json_array_foreach(steps, i, step)
 	{
 		printf("  %-9s", text_of(step, "answer", text));

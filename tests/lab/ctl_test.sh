@@ -50,6 +50,7 @@ show stats;^mirror.by_reason.offloaded +1\$;ports punts table mirror ct offloade
 END
 check why exits 0 -s "$LAB_SOCKET" why tcp 10.0.1.2 "10.0.2.2:$lab_port"
 check why-verdict says '^The workers forward it\.$'
+check why-heading says "^tcp 10.0.1.2:[0-9]+ 10.0.2.2:$lab_port, translated from 10.0.2.1:[0-9]+\$"
 check why-step says '^  yes +offered +its mark selects \[flowtable f\]'
 check why-counters says ' original +[0-9]+ packets, [0-9]+ bytes by the workers'
 check why-json lab_records "[x['where'] for x in r] == ['dpdk']" why tcp "10.0.2.2:$lab_port" 10.0.1.2
