@@ -54,10 +54,20 @@ static const struct rtnl_link *link_after(const struct diag_view *v, const struc
 
 // --- whose interfaces they are ---
 
+static bool is_twin(const struct diag_view *v, const struct rtnl_link *link)
+{
+	const char *name;
+
+	for (unsigned int i = 0; (name = v->twin(v->arg, i)) != NULL; i++)
+		if (strcmp(name, link->name) == 0)
+			return true;
+	return false;
+}
+
 static bool has_twin_slave(const struct diag_view *v, const struct rtnl_link *bond)
 {
 	for (const struct rtnl_link *l = first_link(v); l != NULL; l = link_after(v, l))
-		if (l->master == bond->ifindex && v->twin(v->arg, l->name))
+		if (l->master == bond->ifindex && is_twin(v, l))
 			return true;
 	return false;
 }
@@ -69,7 +79,7 @@ static bool is_ours(const struct diag_view *v, const struct rtnl_link *link)
 		link = v->link(v->arg, link->lower);
 	if (link == NULL)
 		return false;
-	return v->twin(v->arg, link->name) || (is_kind(link, "bond") && has_twin_slave(v, link));
+	return is_twin(v, link) || (is_kind(link, "bond") && has_twin_slave(v, link));
 }
 
 static bool has_vlan(const struct diag_view *v, const struct rtnl_link *link)
@@ -210,7 +220,7 @@ static void check_bond(const struct search *s, const struct rtnl_link *bond)
 			"Use active-backup, balance-xor or 802.3ad.",
 			bond->name);
 	for (const struct rtnl_link *l = first_link(v); l != NULL; l = link_after(v, l))
-		if (l->master == bond->ifindex && !v->twin(v->arg, l->name))
+		if (l->master == bond->ifindex && !is_twin(v, l))
 			tell(s, "bond-member", l->name,
 				"%s is no twin, but belongs to %s as twins do: connections by %s "
 				"stay with "
@@ -265,6 +275,24 @@ static void check_twin(const struct search *s, const struct rtnl_link *twin)
 		tell(s, "no-address", twin->name,
 			"%s has no address: 'ip address add ADDRESS/LENGTH dev %s'.", twin->name,
 			twin->name);
+}
+
+static void check_twins_exist(const struct search *s)
+{
+	const struct diag_view *v = s->v;
+	const struct rtnl_link *l;
+	const char *name;
+
+	for (unsigned int i = 0; (name = v->twin(v->arg, i)) != NULL; i++) {
+		for (l = first_link(v); l != NULL && strcmp(l->name, name) != 0;)
+			l = link_after(v, l);
+		if (l == NULL)
+			tell(s, "twin-gone", name,
+				"There is no interface %s any more: give it back its name, or "
+				"restart the "
+				"daemon.",
+				name);
+	}
 }
 
 // --- sysctls ---
@@ -370,8 +398,9 @@ void diag_find(const struct diag_view *v, struct diag *diag)
 	check_mirror(&s);
 	check_flowtables(&s);
 	check_forwarding(&s, forwards);
+	check_twins_exist(&s);
 	for (const struct rtnl_link *l = first_link(v); l != NULL; l = link_after(v, l)) {
-		if (v->twin(v->arg, l->name))
+		if (is_twin(v, l))
 			check_twin(&s, l);
 		check_bond(&s, l);
 		if (!is_routed(v, l))

@@ -19,7 +19,7 @@ struct diag_view {
 	const struct rtnl_link *(*link)(void *arg, int ifindex);
 	// The link with the least ifindex above 'after', NULL at the end.
 	const struct rtnl_link *(*next_link)(void *arg, int after);
-	bool (*twin)(void *arg, const char *ifname);
+	const char *(*twin)(void *arg, unsigned int port); // its name, NULL behind the last
 	unsigned int (*addresses)(void *arg, int ifindex);
 	bool (*pppoe)(void *arg, const char *ifname); // a PPPoE session uses the interface
 	// Flowtables of the kernel and of the configuration, 0..n-1.

@@ -82,7 +82,7 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats);
 bool mirror_why(const struct mirror *mirror, const struct ct_conn *conn, struct mirror_flow *flow,
 	struct why *why);
 
-bool mirror_is_twin(const struct mirror *mirror, const char *ifname);
+const char *mirror_twin(const struct mirror *mirror, unsigned int port); // its name, or NULL
 // Does the flowtable list the interface, or one that it stands upon?
 bool mirror_lists(const struct mirror *mirror, const struct nft_flowtable *ft, int ifindex);
 // True if IPsec policies keep everything with the kernel.

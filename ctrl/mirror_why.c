@@ -56,9 +56,9 @@ bool mirror_why(const struct mirror *m, const struct ct_conn *conn, struct mirro
 	return known;
 }
 
-bool mirror_is_twin(const struct mirror *m, const char *ifname)
+const char *mirror_twin(const struct mirror *m, unsigned int port)
 {
-	return m->view.path.port(m->view.path.arg, ifname) >= 0;
+	return port < m->conf.n_ports ? m->conf.port[port] : NULL;
 }
 
 bool mirror_ipsec(const struct mirror *m)

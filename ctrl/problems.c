@@ -54,9 +54,9 @@ static const struct rtnl_link *view_next_link(void *arg, int after)
 	return rtnl_link_next(((struct reading *)arg)->problems->rtnl, after);
 }
 
-static bool view_twin(void *arg, const char *ifname)
+static const char *view_twin(void *arg, unsigned int port)
 {
-	return mirror_is_twin(((struct reading *)arg)->problems->mirror, ifname);
+	return mirror_twin(((struct reading *)arg)->problems->mirror, port);
 }
 
 static int compare_addresses(const void *a, const void *b)

@@ -262,14 +262,20 @@ static void ask_route(struct ask *a, int d)
 static void ask_routes(struct ask *a)
 {
 	const enum nfo_reason reason = resolve_routes(a->v->resolve, a->conn, a->route);
-	const struct nfo_tuple *to = target(a, a->route[0].oif == 0 ? 0 : 1);
+	const struct resolve_view *v = a->v->resolve;
+	const struct nfo_tuple *to = target(a, a->route[1].oif == 0); // asked first
 	char addr[TEXT_ADDR_MAX];
 
 	ask_route(a, 0);
 	ask_route(a, 1);
 	if (reason == NFO_R_OFFLOADED || find_no(a->why, reason) != NULL)
 		return;
-	if (reason == NFO_R_NO_ROUTE)
+	if (reason == NFO_R_NO_ROUTE && v->rules(v->arg, a->conn->orig.family)->iif)
+		say_no(a->why, "routes", reason,
+			"no interface of a flowtable has routes for it both ways (VRFs or ip rules "
+			"look at "
+			"interfaces)");
+	else if (reason == NFO_R_NO_ROUTE)
 		say_no(a->why, "routes", reason, "the kernel has no route to %s for packets of it",
 			text_addr(to->family, &to->src, addr));
 	else if (reason == NFO_R_ASYMMETRIC)

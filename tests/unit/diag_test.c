@@ -61,10 +61,12 @@ static const struct rtnl_link *next_link(void *arg, int after)
 	return NULL;
 }
 
-static bool twin(void *arg, const char *ifname)
+static const char *twin(void *arg, unsigned int port)
 {
+	static const char *const names[] = {"lan", "wan"};
+
 	(void)arg;
-	return strcmp(ifname, "lan") == 0 || strcmp(ifname, "wan") == 0;
+	return port < 2 ? names[port] : NULL;
 }
 
 static unsigned int addresses(void *arg, int ifindex)
@@ -291,6 +293,8 @@ static void twin_state(void **state)
 	expect("no-address", "lan", "ip address add");
 	net.pppoe = "lan";
 	expect("pppoe", "lan", "PPPoE session");
+	strcpy(net.link[LAN].name, "renamed");
+	expect("twin-gone", "lan", "no interface lan");
 }
 
 static void masters(void **state)

@@ -170,7 +170,12 @@ static void routes(void **state)
 	(void)state;
 	net.route_error = -ENETUNREACH;
 	explain(NFO_R_NO_ROUTE);
+	expect("routes", WHY_NO, "no route to 10.0.1.2");
 	expect("ingress", WHY_UNKNOWN, "");
+	net.rules.iif = true;
+	explain(NFO_R_NO_ROUTE);
+	expect("routes", WHY_NO, "no interface of a flowtable");
+	net.rules.iif = false;
 	net.route_error = 0;
 	net.to_server.type = RTN_LOCAL;
 	explain(NFO_R_NO_ROUTE);
