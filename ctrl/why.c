@@ -25,7 +25,7 @@ static const char *const advice[NFO_N_REASONS] = {
 	[NFO_R_NEW] = "Ask again in a second.",
 	[NFO_R_UNTRACKED] =
 		"Compare with 'conntrack -L': no packet of it has come within its timeout, "
-		"or it was another zone or a rule with 'notrack'.",
+		"it is in another zone, a rule says 'notrack', or none needs conntrack.",
 	[NFO_R_NOT_ESTABLISHED] = "It is taken up once packets have gone both ways.",
 	[NFO_R_HELPER] = "Without the helper ('ct helper set', nf_conntrack_helper) it could be.",
 	[NFO_R_NO_FLOWTABLE] = "List both interfaces in 'devices' of one flowtable.",

@@ -41,6 +41,8 @@ ruleset() { # DEVICES RULE
 	END
 	lab_guard
 }
+# without a rule that asks for it, the kernel tracks no connections
+tracked='ct state new counter'
 all='meta l4proto { tcp, udp } flow add @f'
 
 # --- nothing is wrong ---
@@ -66,12 +68,16 @@ check quiet-log eval '! grep "problem: " "$LAB_LOG" >&2'
 
 # --- the ruleset ---
 
-check ruleset-without ruleset ''
+check ruleset-untracked ruleset ''
+release_tcp
+check hold-untracked hold_tcp
+check why-untracked lab_records '[x["reason"] for x in r] == ["untracked"]' why tcp 10.0.1.2 "10.0.2.2:$lab_port"
+check ruleset-without ruleset '' "$tracked"
 check no-flowtable wait_for 10 problems no-flowtable:
 release_tcp
 check hold-again hold_tcp
 check why-no-flowtable wait_for 10 says not-offered offered 'there is no flowtable for IPv4'
-check ruleset-unused ruleset 'lan, wan'
+check ruleset-unused ruleset 'lan, wan' "$tracked"
 check unused wait_for 10 lab_records '[(x["problem"], x["subject"]) for x in r] ==
 	[("unused-flowtable", "inet filter f")]' show problems
 check why-unused wait_for 10 says not-offered offered 'no rule refers to flowtable inet filter f'
