@@ -101,7 +101,7 @@ check why-shaper wait_for 10 says netdev-hook ingress 'lan has a qdisc'
 in_gw tc qdisc del dev lan root
 check policy ip -n "$GW" xfrm policy add src 198.51.100.1 dst 198.51.100.2 dir out tmpl proto esp mode transport
 check ipsec wait_for 10 problems ipsec:
-check why-ipsec says ipsec no-ipsec 'IPsec policies'
+check why-ipsec wait_for 20 says ipsec no-ipsec 'IPsec policies'
 ip -n "$GW" xfrm policy flush
 check no-forwarding eval 'in_gw sysctl -qw net.ipv4.ip_forward=0 && wait_for 5 problems no-forwarding:IPv4'
 check not-by-lan eval 'in_gw sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.lan.forwarding=0 &&
