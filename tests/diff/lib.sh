@@ -50,7 +50,7 @@ diff_start() {
 		shift 2
 	done
 	if [ -z "$diff_frames" ]; then
-		[[ $(uname -r) == 6.1.* ]] && diff_frames=${DIFF_FRAMES:-1600} || diff_frames=500
+		[[ $(uname -r) == 6.1.* ]] && diff_frames=${DIFF_FRAMES:-1300} || diff_frames=500
 	fi
 	lab_init
 	has_flowtable || skip_script 'this kernel has no flowtables'
