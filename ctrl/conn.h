@@ -28,6 +28,7 @@ struct conn {
 	uint32_t round;              // of dumps, when conntrack last offered it
 	uint32_t next;               // in its chain, or of free slots
 	uint8_t reason;              // enum nfo_reason
+	uint8_t unseen[2];           // samples of each direction that did not leave, in a row
 	bool used;
 	bool has_path;
 	bool held;    // both directions are held in the dataplane

@@ -135,6 +135,7 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 		return install_error(ret);
 	}
 	c->refreshed_ns = loop_now_ns(m->loop);
+	memset(c->unseen, 0, sizeof(c->unseen));
 	c->hold_ns = 0;
 	m->stats.installed++;
 	return NFO_R_OFFLOADED;
@@ -233,24 +234,29 @@ void mirror_resolve(struct mirror *m, uint32_t slot)
 
 // --- life ---
 
-static void closing_events(struct mirror *m)
+static void closing(struct mirror *m, uint32_t slot)
+{
+	// an event may be older than the slot's present use: closing a live connection costs speed
+	// only, until the next dump
+	if (slot >= m->conns.top || !m->conns.slot[slot].used
+		|| m->conns.slot[slot].reason != NFO_R_OFFLOADED)
+		return;
+	mirror_withdraw(m, slot, NFO_R_CLOSING);
+	m->stats.closed++;
+}
+
+static void take_events(struct mirror *m)
 {
 	struct dp_event event[64];
 	unsigned int n;
 
 	do {
 		n = dp_events(event, 64);
-		for (unsigned int i = 0; i < n; i++) {
-			const uint32_t slot = event[i].cookie;
-
-			// an event may be older than the slot's present use: closing a live
-			// connection costs speed only, until the next dump
-			if (slot < m->conns.top && m->conns.slot[slot].used
-				&& m->conns.slot[slot].reason == NFO_R_OFFLOADED) {
-				mirror_withdraw(m, slot, NFO_R_CLOSING);
-				m->stats.closed++;
-			}
-		}
+		for (unsigned int i = 0; i < n; i++)
+			if (event[i].kind == DP_EVENT_AUDIT)
+				audit_event(m, &event[i]);
+			else
+				closing(m, event[i].cookie);
 	} while (n == 64);
 }
 
@@ -258,8 +264,9 @@ static void tick(void *arg)
 {
 	struct mirror *m = arg;
 
-	closing_events(m);
+	take_events(m);
 	follow_tick(m);
+	audit_tick(m);
 	if (m->dump_again && loop_now_ns(m->loop) > m->round_start_ns + LOST_PAUSE_MS * MS_NS)
 		offer_dump(m);
 	if (m->ct != NULL)

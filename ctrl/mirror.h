@@ -57,6 +57,9 @@ struct mirror_stats {
 	uint64_t held;      // times that one was given to the kernel while its route was looked up
 	uint64_t withdrawn; // its flowtable, route, neighbour or link went
 	uint64_t sampled;   // times that a flow's next packets were asked to take the kernel's way
+	uint64_t differed;  // times that the kernel sent one otherwise than the workers
+	uint64_t corrected; // of these, those that the workers then sent as the kernel does
+	uint64_t unseen;    // samples that the kernel got and did not send
 	uint64_t refused;   // no room to even note it
 	uint32_t connections;
 	uint32_t settle_ms; // from the last change until every flow had followed it

@@ -18,8 +18,7 @@ uint32_t mirror_slots(const struct mirror *m)
 	return m->conns.top;
 }
 
-// The neighbour's MAC address of today.
-static void set_mac(const struct mirror *m, struct nfo_flow *flow)
+void mirror_set_mac(const struct mirror *m, struct nfo_flow *flow)
 {
 	const struct rtnl_neigh *neigh = rtnl_neigh_find(
 		m->rtnl, (int)flow->via.dev, flow->via.family, &flow->via.addr);
@@ -45,8 +44,8 @@ bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 	};
 	if (c->has_path) {
 		memcpy(flow->dir, c->dir, sizeof(flow->dir));
-		set_mac(m, &flow->dir[0]);
-		set_mac(m, &flow->dir[1]);
+		mirror_set_mac(m, &flow->dir[0]);
+		mirror_set_mac(m, &flow->dir[1]);
 		copy_name(m, c->dev[0], flow->in);
 		copy_name(m, c->dev[1], flow->out);
 		flow->flowtable = mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]);

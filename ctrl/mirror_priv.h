@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conn.h"
+#include "dp_api.h"
 #include "hooks.h"
 #include "loop.h"
 #include "mirror.h"
@@ -18,8 +19,15 @@ enum {
 	MIRROR_TICKS_HOUSEKEEP = 10, // ticks between dp_housekeep()
 	MIRROR_LOOK = 65536,         // connections looked at in a tick, after a change
 	MIRROR_RESOLVE = 4096,       // of these, resolved again
+	MIRROR_AUDITS = 64,          // differences looked into at a time
 	MIRROR_REVIEW = 2048,        // routes asked for again in a tick
 	MIRROR_FILTERS = 1 + 16,     // dumps of a round: the OFFLOAD bit, each stand-in's mark
+};
+
+// A difference that a worker saw.
+struct audit {
+	struct dp_event event;
+	uint64_t due_ns;
 };
 
 struct mirror {
@@ -55,6 +63,9 @@ struct mirror {
 	uint64_t sample_ns;              // period of sampled packets
 	bool ipv4_l4_hash; // net.ipv4.fib_multipath_hash_policy: next hops are chosen by more
 			   // than addresses
+	// audit.c, the oldest first
+	struct audit audit[MIRROR_AUDITS];
+	unsigned int n_audits;
 	// mirror_view.c
 	unsigned int group[NFO_MAX_PORTS]; // that each port receives for
 	int bond[NFO_MAX_PORTS]; // ifindex of the bond with group NFO_MAX_PORTS + i; 0: free
@@ -84,6 +95,15 @@ void follow_upheaval(struct mirror *m);
 // nft's list changed.
 void follow_flowtables(void *arg);
 void follow_tick(struct mirror *m);
+
+// audit.c
+// The next packet of each direction is the kernel's. Looks at what became of those before.
+void audit_sample(struct mirror *m, uint32_t slot);
+void audit_event(struct mirror *m, const struct dp_event *event);
+void audit_tick(struct mirror *m);
+
+// mirror_list.c: the neighbour's MAC address of today.
+void mirror_set_mac(const struct mirror *m, struct nfo_flow *flow);
 
 // mirror_view.c: what resolve() asks.
 void mirror_view_init(struct mirror *m);

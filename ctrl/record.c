@@ -44,7 +44,10 @@ enum { NS_PER_S = 1000000000 };
 	X(held)         \
 	X(settle_ms)    \
 	X(withdrawn)    \
-	X(sampled)    \
+	X(sampled)      \
+	X(differed)     \
+	X(corrected)    \
+	X(unseen)       \
 	X(refused)
 
 #define CT_STATS(X)      \

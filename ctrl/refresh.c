@@ -34,15 +34,6 @@ void refresh_read_sysctls(struct mirror *m)
 	m->ipv4_l4_hash = ipv4_l4_hash;
 }
 
-// Armed whether or not packets pass, so that a flow of few packets is seen by the kernel at each.
-static void sample(struct mirror *m, struct conn *c)
-{
-	dp_flow_sample(c->idx[0]);
-	dp_flow_sample(c->idx[1]);
-	c->refreshed_ns = loop_now_ns(m->loop);
-	m->stats.sampled++;
-}
-
 // GRE has no sysctl: NF_FLOW_TIMEOUT.
 static uint32_t idle_limit_s(const struct mirror *m, uint8_t proto)
 {
@@ -69,7 +60,8 @@ static void refresh(struct mirror *m, uint32_t slot)
 		m->stats.idled++;
 		return;
 	}
-	sample(m, c);
+	c->refreshed_ns = now;
+	audit_sample(m, slot);
 }
 
 void refresh_scan(void *arg)

@@ -60,7 +60,7 @@ static int workers_create(const struct dp_conf *conf, char *err, size_t size)
 	dp.workers = rte_zmalloc("workers", dp.n_workers * sizeof(*dp.workers), 64);
 	dp.table = table_create(2 * conf->max_connections, dp.n_workers);
 	dp.events = rte_ring_create_elem(
-		"events", sizeof(uint32_t), EVENTS, (int)rte_socket_id(), RING_F_SC_DEQ);
+		"events", sizeof(struct dp_event), EVENTS, (int)rte_socket_id(), RING_F_SC_DEQ);
 	dp.ports.ifaces = ifaces_create();
 	if (dp.workers == NULL || dp.table == NULL || dp.events == NULL
 		|| dp.ports.ifaces == NULL) {

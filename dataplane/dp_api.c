@@ -217,9 +217,9 @@ void dp_settle(void)
 	nexthops_settle(dp.table->nexthops);
 }
 
-void dp_flow_sample(uint32_t idx)
+enum dp_sample dp_flow_sample(uint32_t idx)
 {
-	table_sample(dp.table, idx);
+	return table_sample(dp.table, idx);
 }
 
 static uint64_t now_ns(void)
@@ -244,16 +244,17 @@ void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
 unsigned int dp_events(struct dp_event *events, unsigned int n)
 {
 	unsigned int got = 0;
-	uint32_t cookie;
 
-	while (got < n && rte_ring_dequeue_elem(dp.events, &cookie, sizeof(cookie)) == 0)
-		events[got++].cookie = cookie;
+	while (got < n && rte_ring_dequeue_elem(dp.events, &events[got], sizeof(events[0])) == 0)
+		got++;
 	return got;
 }
 
 static void report_closing(uint32_t cookie)
 {
-	rte_ring_enqueue_elem(dp.events, &cookie, sizeof(cookie));
+	struct dp_event event = {.kind = DP_EVENT_CLOSING, .cookie = cookie};
+
+	rte_ring_enqueue_elem(dp.events, &event, sizeof(event));
 }
 
 void dp_housekeep(void)

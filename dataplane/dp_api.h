@@ -94,9 +94,27 @@ struct dp_table_stats {
 	uint32_t overflow_buckets;
 };
 
-// A worker saw a packet that ends the connection of 'cookie'.
+enum dp_event_kind {
+	DP_EVENT_CLOSING, // a worker saw a packet that ends the connection
+	DP_EVENT_AUDIT,   // the kernel sends direction 'idx' otherwise than the workers; it is held
+};
+
+// Of the connection of 'cookie'. The last four are of an audit: how the kernel sent it.
 struct dp_event {
 	uint32_t cookie;
+	uint32_t idx;
+	uint8_t kind; // enum dp_event_kind
+	uint8_t port;
+	uint8_t l2_bytes;
+	uint8_t l2[2 * NFO_ETH_ALEN + 4 * NFO_MAX_VLANS]; // Ethernet header without the EtherType
+	uint8_t spare;
+};
+
+// What became of a sample.
+enum dp_sample {
+	DP_SAMPLE_DONE,   // the kernel sent it, or there was none
+	DP_SAMPLE_WAITS,  // no packet has come yet, or it is held or closing
+	DP_SAMPLE_UNSEEN, // the kernel got it, and was not seen to send it
 };
 
 enum { DP_FLOW_NONE = UINT32_MAX };
@@ -135,8 +153,8 @@ void dp_flow_release(uint32_t idx);
 void dp_neigh_set(const struct nfo_via *via, const uint8_t mac[NFO_ETH_ALEN]);
 // To be called about every 10 ms: completes dp_neigh_set(). O(next hops) if one is under way.
 void dp_settle(void);
-// The next packet of it goes to the kernel, though it is known.
-void dp_flow_sample(uint32_t idx);
+// The next packet of it goes to the kernel, though it is known. Returns what became of the one before.
+enum dp_sample dp_flow_sample(uint32_t idx);
 void dp_flow_counters(uint32_t idx, struct nfo_counters *counters);
 
 // Events of the workers since the last call, at most 'n'. Returns how many.

@@ -111,6 +111,7 @@ struct nfo_counters {
 	X(DUPLICATE, "duplicate", "another connection has the same tuple on that interface")     \
 	X(WAITING, "waiting", "its rules or route changed; the kernel has to take it again")     \
 	X(CLOSING, "closing", "a FIN or RST passed; the kernel ends it")                         \
+	X(AUDIT, "audit", "the kernel forwards its samples otherwise, or not at all")            \
 	X(IDLE, "idle", "no packets for the flowtable's timeout; the kernel has it")
 
 enum nfo_reason {

@@ -115,14 +115,14 @@ static void flow_close(struct worker *w, uint32_t idx)
 {
 	struct table *t = w->table;
 	const uint32_t sibling = __atomic_load_n(&t->cold[idx].sibling, __ATOMIC_ACQUIRE);
-	uint32_t cookie = t->cold[idx].cookie;
+	struct dp_event event = {.kind = DP_EVENT_CLOSING, .cookie = t->cold[idx].cookie, .idx = idx};
 
 	if (t->entries[idx].state == FLOW_CLOSING)
 		return;
 	__atomic_store_n(&t->entries[idx].state, FLOW_CLOSING, __ATOMIC_RELEASE);
 	if (sibling != DP_FLOW_NONE)
 		__atomic_store_n(&t->entries[sibling].state, FLOW_CLOSING, __ATOMIC_RELEASE);
-	if (rte_ring_enqueue_elem(w->events, &cookie, sizeof(cookie)) != 0)
+	if (rte_ring_enqueue_elem(w->events, &event, sizeof(event)) != 0)
 		w->events_lost++; // table_fold() finds it
 }
 
@@ -148,14 +148,13 @@ static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, 
 // The flow is not simply forwarded. Several workers may meet FLOW_SAMPLE; one packet is taken.
 static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
 {
+	if (state == FLOW_SAMPLE
+		&& __atomic_compare_exchange_n(&e->state, &state, FLOW_SAMPLED, false,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return NFO_P_SAMPLE;
 	if (state == FLOW_CLOSING)
 		return NFO_P_CLOSING;
-	if (state == FLOW_HELD)
-		return NFO_P_HELD;
-	return __atomic_compare_exchange_n(
-		       &e->state, &state, FLOW_FORWARD, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-		       ? NFO_P_SAMPLE
-		       : NFO_P_CLOSING;
+	return state == FLOW_HELD ? NFO_P_HELD : PARSE_OK;
 }
 
 static inline enum nfo_punt flow_verdict(
@@ -169,8 +168,12 @@ static inline enum nfo_punt flow_verdict(
 			flow_close(w, idx);
 		return NFO_P_TCP_FLAGS;
 	}
-	if (unlikely(state != FLOW_FORWARD))
-		return special_verdict(e, state);
+	if (unlikely(state > FLOW_SAMPLED)) {
+		const enum nfo_punt verdict = special_verdict(e, state);
+
+		if (verdict != PARSE_OK)
+			return verdict;
+	}
 	if (unlikely(m->pkt_len - l3 > e->mtu))
 		return NFO_P_MTU;
 	return PARSE_OK;

@@ -376,17 +376,22 @@ static bool table_state(struct table *t, uint32_t idx, uint8_t from, uint8_t to)
 		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-void table_sample(struct table *t, uint32_t idx)
+enum dp_sample table_sample(struct table *t, uint32_t idx)
 {
-	table_state(t, idx, FLOW_FORWARD, FLOW_SAMPLE);
+	// a worker may see it leave in between
+	if (table_state(t, idx, FLOW_SAMPLED, FLOW_SAMPLE))
+		return DP_SAMPLE_UNSEEN;
+	return table_state(t, idx, FLOW_FORWARD, FLOW_SAMPLE) ? DP_SAMPLE_DONE : DP_SAMPLE_WAITS;
 }
 
 void table_hold(struct table *t, uint32_t idx)
 {
-	// a worker may take the sample in between
-	if (!table_state(t, idx, FLOW_FORWARD, FLOW_HELD)
-		&& !table_state(t, idx, FLOW_SAMPLE, FLOW_HELD))
-		table_state(t, idx, FLOW_FORWARD, FLOW_HELD);
+	// in the order in which a worker may change it meanwhile
+	static const uint8_t from[] = {FLOW_SAMPLE, FLOW_SAMPLED, FLOW_FORWARD};
+
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		if (table_state(t, idx, from[i], FLOW_HELD))
+			return;
 }
 
 void table_release(struct table *t, uint32_t idx)

@@ -21,8 +21,8 @@
 //  5. Replacement stores the index of a new complete entry with the same key over the old one.
 //  6. Workers write two things only: the count line's fields of entries they own ('owner', won by
 //     one compare-and-swap for a flow's life), and 'state', a byte: to FLOW_CLOSING, which is
-//     final, or from FLOW_SAMPLE (set by control) back to FLOW_FORWARD by compare-and-swap, as is
-//     whatever control does with it.
+//     final, or by compare-and-swap, as all that control does with it: from FLOW_SAMPLE (set by
+//     control) to FLOW_SAMPLED, and what audit.h says.
 //  7. An overflow bucket is unlinked when it is empty and last, and used again after (3)'s wait.
 #pragma once
 
@@ -68,7 +68,8 @@ struct table_key {
 
 enum flow_state {
 	FLOW_FORWARD,
-	FLOW_SAMPLE,  // the next packet goes to the kernel, then it is FLOW_FORWARD again
+	FLOW_SAMPLED, // the same; what the kernel got of it was not seen to leave yet
+	FLOW_SAMPLE,  // the next packet goes to the kernel, then it is FLOW_SAMPLED
 	FLOW_HELD,    // everything goes to the kernel until control has found its route
 	FLOW_CLOSING, // FIN or RST seen: everything goes to the kernel
 };
@@ -190,9 +191,9 @@ int table_add(struct table *table, const struct table_content *content, uint32_t
 // with table_add().
 int table_replace(struct table *table, const struct table_content *content, uint32_t *idx);
 void table_del(struct table *table, uint32_t idx);
-// FLOW_FORWARD becomes FLOW_SAMPLE; another state stays.
-void table_sample(struct table *table, uint32_t idx);
-// To FLOW_HELD and from there to FLOW_FORWARD; FLOW_CLOSING stays.
+// FLOW_FORWARD and FLOW_SAMPLED become FLOW_SAMPLE; another state stays.
+enum dp_sample table_sample(struct table *table, uint32_t idx);
+// To FLOW_HELD, and from there to FLOW_FORWARD; FLOW_CLOSING stays.
 void table_hold(struct table *table, uint32_t idx);
 void table_release(struct table *table, uint32_t idx);
 

@@ -7,6 +7,8 @@
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
+#include "audit.h"
+
 // Sends a buffer; what the queue does not take is dropped and counted.
 static void tx_flush(struct worker_tx *tx, uint16_t ethdev, unsigned int queue, uint64_t *dropped)
 {
@@ -101,6 +103,7 @@ static unsigned int poll_twin(struct worker *w, unsigned int port)
 
 	if (got == 0)
 		return 0;
+	audit_frames(w, port, tx->packets, got);
 	tx->n = (uint16_t)got;
 	w->count[port].injected_packets += got;
 	tx_flush(tx, w->ports->port[port].wire, w->id, &w->count[port].tx_dropped);

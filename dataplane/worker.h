@@ -44,7 +44,7 @@ struct worker {
 	unsigned int lcore;
 	struct table *table;
 	struct ports *ports;
-	struct rte_ring *events; // of 4-byte cookies; many producers, control takes
+	struct rte_ring *events; // of struct dp_event; many producers, control takes
 	const bool *stop;
 	unsigned int n_wire;
 	struct worker_queue wire[WORKER_MAX_QUEUES];

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Sources: dataplane/iface.c dataplane/parse.h dataplane/rewrite.h
+// Sources: dataplane/audit.c dataplane/iface.c dataplane/parse.h dataplane/rewrite.h
 // A frame, behind struct choices, through parse_frame() and rewrite_frame(). What is accepted must
 // be a frame that the kernel's flowtable would forward; what leaves has the tags and headers that
 // were asked for, checksums as right or wrong as they were, and nothing else changed.
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "parse.h"
 #include "rewrite.h"
 
@@ -373,6 +374,28 @@ static void through(const struct choices *c, struct rte_mbuf *m, uint8_t *frame,
 	free(after);
 }
 
+// As the kernel's own frame it has the key of the other direction, if it can be forwarded.
+static void as_kernels(const struct rte_mbuf *m, const struct table_key *key, uint16_t l3, bool forwarded)
+{
+	struct table_key other;
+	uint16_t at;
+
+	if (!audit_key(m, ifaces, iface_of_group(0), &other, &at)) {
+		check(!forwarded);
+		return;
+	}
+	if (!forwarded)
+		return;
+	check(at == l3 && other.iface == key->iface && other.sport_be == key->dport_be
+		&& other.dport_be == key->sport_be && other.proto == key->proto
+		&& other.family == key->family);
+	if (key->family == NFO_IPV4)
+		check(other.v4.src_be == key->v4.dst_be && other.v4.dst_be == key->v4.src_be);
+	else
+		check(memcmp(other.v6.src, key->v6.dst, 16) == 0
+			&& memcmp(other.v6.dst, key->v6.src, 16) == 0);
+}
+
 static void one(const struct choices *c, uint8_t *frame, size_t size)
 {
 	struct rte_mbuf *m = packet(c, frame, size);
@@ -387,6 +410,7 @@ static void one(const struct choices *c, uint8_t *frame, size_t size)
 
 	memset(&key, 0xff, sizeof(key));
 	verdict = parse_frame(m, &in);
+	as_kernels(m, &key, in.l3, verdict == PARSE_OK || verdict == NFO_P_TCP_FLAGS);
 	if (verdict == NFO_P_TCP_FLAGS)
 		check(parse_tcp_ends(m, &key, in.l3)
 			== ((frame[parse_l4_offset(key.family, in.l3) + 13] & 5) != 0));

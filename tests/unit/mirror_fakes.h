@@ -44,6 +44,7 @@ static struct {
 	void *ct_arg;
 	unsigned int dumps, checks, liberals;
 	unsigned int samples;
+	enum dp_sample sample[FLOWS]; // what became of the last one
 	bool dumping;
 	struct ct_filter filter;
 	// the rest
@@ -131,10 +132,11 @@ void dp_settle(void)
 {
 }
 
-void dp_flow_sample(uint32_t idx)
+enum dp_sample dp_flow_sample(uint32_t idx)
 {
 	assert_true(k.in[idx]);
 	k.samples++;
+	return k.sample[idx];
 }
 
 unsigned int dp_events(struct dp_event *events, unsigned int n)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 // clang-format on
 
+#include "log.h"
 #include "mirror_hands.h"
 
 static void test_offered_and_ended(void **state)
@@ -260,6 +261,129 @@ static void test_stand_in_idle(void **state)
 	assert_int_equal(k.n_flows, 2);
 }
 
+static void differ(int d, uint8_t mac5)
+{
+	const struct nfo_flow *flow = &k.flow[d];
+
+	k.event = (struct dp_event){.kind = DP_EVENT_AUDIT,
+		.cookie = k.cookie[d],
+		.idx = (uint32_t)d,
+		.port = (uint8_t)flow->out_port,
+		.l2_bytes = 2 * NFO_ETH_ALEN};
+	memcpy(k.event.l2, flow->eth_dst, NFO_ETH_ALEN);
+	memcpy(k.event.l2 + NFO_ETH_ALEN, flow->eth_src, NFO_ETH_ALEN);
+	k.event.l2[5] = mac5;
+	k.held[d] = true; // by the worker
+	k.n_events = 1;
+}
+
+static struct mirror_stats stats_now(void)
+{
+	struct mirror_stats stats;
+
+	mirror_stats(k.mirror, &stats);
+	return stats;
+}
+
+// The kernel sends otherwise, and a moment later tells why: it was right, and the flow goes on so.
+static void test_audit_corrects(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	differ(0, 99);
+	pass_ms(20);
+	assert_true(k.held[0]);
+	k.neigh[WAN].mac[5] = 99;
+	tell_neigh(WAN);
+	pass_ms(30);
+	assert_int_equal(k.n_flows, 2);
+	assert_false(k.held[0]);
+	assert_int_equal(k.flow[0].eth_dst[5], 99);
+	assert_int_equal(stats_now().differed, 1);
+	assert_int_equal(stats_now().corrected, 1);
+}
+
+// Nothing tells why, but the kernel answers otherwise when it is asked: another MTU.
+static void test_audit_asks(void **state)
+{
+	struct ct_conn c = tcp(1);
+	const unsigned int before = k.queries;
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	differ(1, k.flow[1].eth_dst[5]); // as the workers do, by now
+	pass_ms(50);
+	assert_true(k.queries > before + 3);
+	assert_int_equal(k.n_flows, 2);
+	assert_false(k.held[1]);
+	assert_int_equal(stats_now().corrected, 1);
+}
+
+// What cannot be explained is the kernel's until it is offered again, much later.
+static void test_audit_withdraws(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	tell(CT_EVENT_UPDATE, &c);
+	differ(0, 99);
+	pass_ms(50);
+	assert_int_equal(k.n_flows, 0);
+	assert_int_equal(the_flow().reason, NFO_R_AUDIT);
+	tell(CT_EVENT_UPDATE, &c);
+	assert_int_equal(k.n_flows, 0);
+	for (int i = 0; i < 4; i++)
+		dump_with(&c);
+	assert_int_equal(k.n_flows, 2);
+	assert_int_equal(stats_now().corrected, 0);
+}
+
+// An event about a flow that is gone or replaced is about nothing.
+static void test_audit_late(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	differ(0, 99);
+	k.event.idx = 40;
+	pass_ms(50);
+	differ(0, 99);
+	k.event.cookie = 7;
+	pass_ms(50);
+	assert_int_equal(stats_now().differed, 0);
+	differ(0, 99);
+	pass_ms(10);
+	tell(CT_EVENT_DESTROY, &c);
+	pass_ms(50);
+	assert_int_equal(connections(), 0);
+}
+
+// One sample may be lost; two in a row say that the kernel does not forward it.
+static void test_unseen(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	tell(CT_EVENT_UPDATE, &c);
+	for (int i = 0; i < 4; i++) {
+		k.sample[1] = i % 2 == 0 ? DP_SAMPLE_UNSEEN : DP_SAMPLE_DONE;
+		traffic();
+		pass_ms(12000);
+		assert_int_equal(k.n_flows, 2);
+	}
+	k.sample[1] = DP_SAMPLE_UNSEEN;
+	for (int i = 0; i < 2; i++) {
+		traffic();
+		pass_ms(12000);
+	}
+	assert_int_equal(the_flow().reason, NFO_R_AUDIT);
+	assert_int_equal(stats_now().unseen, 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -276,6 +400,11 @@ int main(void)
 		TEST(dataplane_full),
 		TEST(mirror_full),
 		TEST(lost_messages),
+		TEST(audit_corrects),
+		TEST(audit_asks),
+		TEST(audit_withdraws),
+		TEST(audit_late),
+		TEST(unseen),
 		TEST(stand_in),
 		TEST(stand_in_idle),
 	};

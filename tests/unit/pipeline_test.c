@@ -74,7 +74,7 @@ static int set_up(void **state)
 	t.ports.port[WAN].iface = iface_of_group(WAN);
 	t.ports.ifaces = ifaces_create();
 	t.table = table_create(1024, WORKERS);
-	t.events = rte_ring_create_elem("events", 4, 16, SOCKET_ID_ANY, 0);
+	t.events = rte_ring_create_elem("events", sizeof(struct dp_event), 16, SOCKET_ID_ANY, 0);
 	for (unsigned int i = 0; i < WORKERS; i++) {
 		t.worker[i] = aligned_alloc(64, sizeof(struct worker));
 		*t.worker[i] = (struct worker){.id = i,
@@ -345,7 +345,7 @@ static void check_close(uint8_t flags)
 {
 	struct packet_spec end = up;
 	struct packet p;
-	uint32_t cookie;
+	struct dp_event event;
 
 	end.tcp_flags = flags;
 	feed(t.worker[0], &p, &end, LAN);
@@ -357,8 +357,9 @@ static void check_close(uint8_t flags)
 	assert_int_equal(t.worker[1]->punts[NFO_P_CLOSING], 1);
 	feed(t.worker[0], &p, &end, LAN); // told once
 	assert_int_equal(rte_ring_count(t.events), 1);
-	assert_int_equal(rte_ring_dequeue_elem(t.events, &cookie, 4), 0);
-	assert_int_equal(cookie, 77);
+	assert_int_equal(rte_ring_dequeue_elem(t.events, &event, sizeof(event)), 0);
+	assert_int_equal(event.kind, DP_EVENT_CLOSING);
+	assert_int_equal(event.cookie, 77);
 }
 
 static void test_fin(void **state)
