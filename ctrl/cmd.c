@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_reload.h"
 #include "cmd_why.h"
 #include "dp_api.h"
 #include "loop.h"
@@ -23,7 +24,8 @@ enum { SLOTS_A_STEP = 64 };
 	X("show flowtables", step_flowtables, "flowtables of nf_tables and of the configuration") \
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
-	X("show stats", step_stats, "totals")
+	X("show stats", step_stats, "totals")                                                     \
+	X("reload", NULL, "reads the configuration again and applies what is different")
 
 struct cmd {
 	const char *name;
@@ -186,8 +188,10 @@ struct sock_reply *cmd_request(
 	for (int i = 0; name && i < N_CMDS; i++) {
 		if (strcmp(cmds[i].name, name) != 0)
 			continue;
-		if (cmds[i].step == NULL)
+		if (strcmp(name, "why") == 0)
 			return cmd_why(arg, request, error, expected);
+		if (strcmp(name, "reload") == 0)
+			return cmd_reload(arg, request, error, expected);
 		reply = start(&cmds[i], arg);
 		*error = reply ? NULL : "no memory";
 		return reply;

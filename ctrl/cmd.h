@@ -4,6 +4,7 @@
 
 #include "sock.h"
 
+struct ctrl;
 struct loop;
 struct mirror;
 struct problems;
@@ -11,6 +12,7 @@ struct problems;
 // Outlives the socket.
 struct cmd_ctx {
 	const struct mirror *mirror;
+	struct ctrl *ctrl; // for reload
 	const struct problems *problems; // NULL: none are looked for
 	const struct loop *loop; // the mirror's: its clock is that of the counters
 	const char *version;

@@ -42,6 +42,18 @@ static unsigned int line_of(const struct parse *p, const char *name)
 	return p->key_line[conf_key_find(p->section, name) - p->section->keys];
 }
 
+static void keep_lines(struct parse *p)
+{
+	struct conf_lines *lines = NULL;
+
+	if (p->section == &conf_sections[CONF_GLOBAL])
+		lines = &p->conf->global_lines;
+	else if (p->section == &conf_sections[CONF_PORT])
+		lines = &p->conf->port_lines[p->conf->dp.n_ports - 1];
+	for (unsigned int i = 0; lines != NULL && i < p->section->n_keys; i++)
+		lines->key[i] = p->key_line[i] != 0 ? p->key_line[i] : p->section_line;
+}
+
 // The end of a section: all that is required must be there.
 static int end_section(struct parse *p)
 {
@@ -55,6 +67,7 @@ static int end_section(struct parse *p)
 				"[%s %s] without '%s', expected '%s = %s'", p->section->name,
 				p->name, key->name, key->name, key->expected);
 	}
+	keep_lines(p);
 	if (p->section == &conf_sections[CONF_PORT]) {
 		((struct dp_port_conf *)p->object)->device_line = line_of(p, "device");
 		((struct dp_port_conf *)p->object)->twin_line = line_of(p, "twin");

@@ -10,7 +10,18 @@
 #include "dp_api.h"
 #include "log.h"
 
-enum { CONF_MAX_FLOWTABLES = 16, CONF_MAX_DEVICES = NFO_MAX_PORTS, CONF_NAME_LEN = 64 };
+enum {
+	CONF_MAX_FLOWTABLES = 16,
+	CONF_MAX_DEVICES = NFO_MAX_PORTS,
+	CONF_NAME_LEN = 64,
+	CONF_MAX_KEYS = 16, // of one section
+};
+
+// Where the keys of a section stand, in the order of conf_key.c; the section's line for those that are
+// not given.
+struct conf_lines {
+	unsigned int key[CONF_MAX_KEYS];
+};
 
 // A [flowtable NAME]: stands in for a flowtable where the kernel has none.
 struct conf_flowtable {
@@ -30,6 +41,7 @@ struct conf {
 	uint32_t tcp_idle_s, udp_idle_s; // 0: the kernel's nf_flowtable_*_timeout
 	unsigned int n_flowtables;
 	struct conf_flowtable flowtable[CONF_MAX_FLOWTABLES];
+	struct conf_lines global_lines, port_lines[NFO_MAX_PORTS];
 };
 
 // Reads 'path'. On an error returns -1 with one line "FILE:LINE: what is wrong, what was expected"

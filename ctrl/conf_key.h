@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf.h"
 #include "ini.h"
-
-enum { CONF_MAX_KEYS = 16 }; // of one section
 
 enum conf_type {
 	CONF_U16,
@@ -30,6 +29,7 @@ struct conf_key {
 	enum conf_type type;
 	uint32_t min, max;
 	bool zero; // 0 is valid beside 'min' to 'max'
+	bool live; // a reload applies it; others need a restart
 	size_t offset;
 };
 

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <linux/netfilter.h>
@@ -23,6 +26,10 @@ enum { POLLS_PER_TURN = 64 }; // of a worker that shares the lcore
 
 struct ctrl {
 	const char *version;
+	struct conf *conf; // that runs
+	bool log_level_fixed;
+	int hup; // signalfd of SIGHUP
+	struct loop_fd *hup_watch;
 	struct loop *loop;
 	struct rtnl *rtnl;
 	struct twins *twins;
@@ -42,6 +49,7 @@ struct ctrl *ctrl_create(const char *version)
 	if (c == NULL)
 		return NULL;
 	c->version = version;
+	c->hup = -1;
 	c->loop = loop_create();
 	if (c->loop != NULL)
 		return c;
@@ -103,11 +111,8 @@ static void set_ct_events(void)
 	close(fd);
 }
 
-static int fill_stand_in(struct ctrl *c, const struct conf *conf)
+static void fill_stand_in(struct ctrl *c, const struct conf *conf)
 {
-	c->stand_in_devices = calloc(CONF_MAX_FLOWTABLES, sizeof(*c->stand_in_devices));
-	if (c->stand_in_devices == NULL)
-		return -ENOMEM;
 	for (unsigned int i = 0; i < conf->n_flowtables; i++) {
 		const struct conf_flowtable *from = &conf->flowtable[i];
 		struct nft_flowtable *ft = &c->stand_in[i];
@@ -123,11 +128,11 @@ static int fill_stand_in(struct ctrl *c, const struct conf *conf)
 		snprintf(ft->name, sizeof(ft->name), "%s", from->name);
 		memcpy(ft->devices, from->device, sizeof(from->device));
 	}
-	return 0;
 }
 
-static int start_mirror(struct ctrl *c, const struct conf *conf)
+static struct mirror_conf mirror_conf(const struct ctrl *c)
 {
+	const struct conf *conf = c->conf;
 	struct mirror_conf mc = {
 		.max_connections = conf->dp.max_connections,
 		.dump_interval_ms = conf->dump_interval_ms,
@@ -141,6 +146,17 @@ static int start_mirror(struct ctrl *c, const struct conf *conf)
 
 	for (unsigned int i = 0; i < mc.n_ports; i++)
 		memcpy(mc.port[i], conf->dp.port[i].name, NFO_NAME_LEN);
+	return mc;
+}
+
+static int start_mirror(struct ctrl *c)
+{
+	const struct mirror_conf mc = mirror_conf(c);
+
+	c->stand_in_devices = calloc(CONF_MAX_FLOWTABLES, sizeof(*c->stand_in_devices));
+	if (c->stand_in_devices == NULL)
+		return -ENOMEM;
+	fill_stand_in(c, c->conf);
 	c->mirror = mirror_create(c->loop, c->rtnl, &mc);
 	return c->mirror != NULL ? 0 : -errno;
 }
@@ -171,9 +187,160 @@ static void say_sources(const struct ctrl *c, const struct conf *conf)
 		log_warning("ctrl", "no conntrack: all packets take the kernel's path");
 }
 
-int ctrl_start(struct ctrl *c, const struct conf *conf)
+// --- reload ---
+
+void ctrl_fix_log_level(struct ctrl *c)
+{
+	c->log_level_fixed = true;
+}
+
+struct reload {
+	const char *file;
+	conf_change_fn tell;
+	void *arg;
+	bool refuse; // gather what needs a restart, instead of telling
+	char *err;
+	size_t err_size;
+};
+
+static const char *what(const struct conf_change *change, char *text, size_t size)
+{
+	if (change->key == NULL)
+		snprintf(text, size, "[%s] %s", change->section,
+			change->from[0] == '\0' ? "is new" : "is gone");
+	else
+		snprintf(text, size, "[%s] %s: %s -> %s", change->section, change->key,
+			change->from, change->to);
+	return text;
+}
+
+static void on_change(void *arg, const struct conf_change *change)
+{
+	const struct reload *r = arg;
+	const size_t used = strlen(r->err);
+	char text[CONF_NAME_LEN + 64 + 2 * CONF_VALUE_MAX];
+
+	what(change, text, sizeof(text));
+	if (!r->refuse) {
+		log_notice("ctrl", "reload: %s", text);
+		r->tell(r->arg, change);
+	} else if (!change->live && change->line != 0) {
+		snprintf(r->err + used, r->err_size - used, "%s%s:%u: %s needs a restart",
+			used != 0 ? "; " : "", r->file, change->line, text);
+	} else if (!change->live) {
+		snprintf(r->err + used, r->err_size - used, "%s%s: %s, which needs a restart",
+			used != 0 ? "; " : "", r->file, text);
+	}
+}
+
+// Ports may refuse this; those before get back what they had.
+static int apply_promiscuous(const struct ctrl *c, const struct conf *was, char *err, size_t err_size)
+{
+	for (unsigned int i = 0; i < c->conf->dp.n_ports; i++) {
+		const bool on = c->conf->dp.port[i].promiscuous;
+		int ret = on != was->dp.port[i].promiscuous ? dp_port_set_promiscuous(i, on) : 0;
+
+		if (ret == 0)
+			continue;
+		snprintf(err, err_size, "%s:%u: port %s refuses promiscuous = %s: %s", was->file,
+			c->conf->dp.port[i].line, c->conf->dp.port[i].name, on ? "yes" : "no",
+			strerror(-ret));
+		while (i-- > 0)
+			dp_port_set_promiscuous(i, was->dp.port[i].promiscuous);
+		return -1;
+	}
+	return 0;
+}
+
+static void apply(struct ctrl *c)
+{
+	const struct conf *conf = c->conf;
+	struct mirror_conf mc;
+
+	if (!c->log_level_fixed)
+		log_set_level(conf->log_level);
+	dp_set_idle_sleep(conf->dp.idle_sleep_us);
+	for (unsigned int i = 0; i < conf->dp.n_ports; i++)
+		dp_port_set_punt(i, conf->dp.port[i].punt_pps);
+	fill_stand_in(c, conf);
+	mc = mirror_conf(c);
+	mirror_configure(c->mirror, &mc);
+}
+
+static int reload(struct ctrl *c, const struct conf *next, struct reload *r)
+{
+	struct conf was;
+
+	r->refuse = true;
+	if (conf_diff(c->conf, next, on_change, r) != 0)
+		return -1;
+	was = *c->conf;
+	conf_take(c->conf, next);
+	if (apply_promiscuous(c, &was, r->err, r->err_size) < 0) {
+		*c->conf = was;
+		return -1;
+	}
+	apply(c);
+	r->refuse = false;
+	conf_diff(&was, next, on_change, r);
+	return 0;
+}
+
+int ctrl_reload(struct ctrl *c, conf_change_fn tell, void *arg, char *err, size_t err_size)
+{
+	struct reload r = {.file = c->conf->file, .tell = tell, .arg = arg, .err = err, .err_size = err_size};
+	struct conf next;
+	int ret;
+
+	err[0] = '\0';
+	ret = conf_load(c->conf->file, &next, err, err_size);
+	if (ret == 0) {
+		ret = reload(c, &next, &r);
+		conf_fini(&next);
+	}
+	if (ret < 0)
+		log_error("ctrl", "reload: %s; nothing is changed", err);
+	else
+		log_notice("ctrl", "%s was read again", c->conf->file);
+	return ret;
+}
+
+static void tell_nobody(void *arg, const struct conf_change *change)
+{
+	(void)arg;
+	(void)change;
+}
+
+static void hup(void *arg, uint32_t epoll_events)
+{
+	struct ctrl *c = arg;
+	struct signalfd_siginfo info;
+	char err[1024];
+
+	(void)epoll_events;
+	if (read(c->hup, &info, sizeof(info)) == sizeof(info))
+		ctrl_reload(c, tell_nobody, NULL, err, sizeof(err));
+}
+
+static int watch_hup(struct ctrl *c)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	c->hup = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (c->hup >= 0)
+		c->hup_watch = loop_fd_add(c->loop, c->hup, EPOLLIN, hup, c);
+	return c->hup_watch != NULL ? 0 : -errno;
+}
+
+// --- life ---
+
+int ctrl_start(struct ctrl *c, struct conf *conf)
 {
 	int ret;
+
+	c->conf = conf;
 
 	c->rtnl = rtnl_create(c->loop, rtnl_changed, c);
 	if (c->rtnl == NULL) {
@@ -184,9 +351,9 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 	c->twins = twins_create(c->loop, c->rtnl);
 	if (c->flows.file == NULL)
 		set_ct_events(); // before connections are followed
-	ret = c->twins != NULL ? fill_stand_in(c, conf) : -errno;
+	ret = c->twins != NULL ? watch_hup(c) : -errno;
 	if (ret == 0)
-		ret = start_mirror(c, conf);
+		ret = start_mirror(c);
 	if (ret < 0) {
 		log_error("ctrl", "cannot start: %s", strerror(-ret));
 		return ret;
@@ -197,6 +364,7 @@ int ctrl_start(struct ctrl *c, const struct conf *conf)
 	c->cmd = (struct cmd_ctx){.loop = c->loop,
 		.mirror = c->mirror,
 		.problems = c->problems,
+		.ctrl = c,
 		.version = c->version};
 	c->sock = sock_create(c->loop, conf->socket, cmd_request, &c->cmd);
 	if (c->sock == NULL) {
@@ -217,6 +385,11 @@ void ctrl_end(struct ctrl *c)
 	twins_destroy(c->twins);
 	rtnl_destroy(c->rtnl);
 	free(c->stand_in_devices);
+	loop_fd_del(c->hup_watch);
+	if (c->hup >= 0)
+		close(c->hup);
+	c->hup_watch = NULL;
+	c->hup = -1;
 	c->sock = NULL;
 	c->problems = NULL;
 	c->mirror = NULL;

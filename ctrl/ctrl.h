@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conf.h"
+#include "conf_diff.h"
 
 struct ctrl;
 
@@ -17,11 +18,20 @@ int ctrl_load_flows(
 	struct ctrl *ctrl, const char *path, const struct conf *conf, char *err, size_t err_size);
 // Gives them, if there are any, to the dataplane, which has been started. Returns as above.
 int ctrl_install_flows(const struct ctrl *ctrl, char *err, size_t err_size);
-// Follows the kernel and listens on the socket; the dataplane has been started. Returns 0, or a
+// Follows the kernel and listens on the socket; the dataplane has been started. 'conf' is the caller's,
+// and is kept up to date by reloads; SIGHUP, which has to be blocked, asks for one. Returns 0, or a
 // negative errno after one log line.
-int ctrl_start(struct ctrl *ctrl, const struct conf *conf);
+int ctrl_start(struct ctrl *ctrl, struct conf *conf);
 // Takes the kernel's flows out of the dataplane, closes the socket.
 void ctrl_end(struct ctrl *ctrl);
+
+// Reads the configuration's file again and applies what is different: all of it, or nothing if the file is
+// not valid or anything in it needs a restart. 'tell' hears of each change. Returns 0, or -1 with what is
+// wrong in 'err'; the log says it too.
+int ctrl_reload(
+	struct ctrl *ctrl, conf_change_fn tell, void *arg, char *err, size_t err_size);
+// From now on the log's level is the command line's, whatever the file says.
+void ctrl_fix_log_level(struct ctrl *ctrl);
 
 // Until ctrl_stop(). 'poll' (or NULL) is called between turns of the loop: control shares its lcore
 // with a worker. Returns 0, or a negative errno after one log line.

@@ -138,17 +138,9 @@ static bool flowtable_lost(const struct mirror *m, const struct conn *c)
 	return mirror_flowtable_of(m, &c->ct, c->dev[0], c->dev[1]) == NULL;
 }
 
-// A flowtable may be gone, or may be another of the same name: its flows leave at once, with no
-// need to ask for routes.
-void follow_flowtables(void *arg)
+// Connections of flowtables that are gone, and if the kernel's were loaded anew, all of those.
+static void withdraw_lost(struct mirror *m, bool renewed)
 {
-	struct mirror *m = arg;
-	bool renewed;
-
-	if (m->nft == NULL) // called from nft_create()
-		return;
-	renewed = m->nft_epoch != nft_epoch(m->nft);
-	m->nft_epoch = nft_epoch(m->nft);
 	for (uint32_t i = 0; i < m->conns.top; i++) {
 		const struct conn *c = &m->conns.slot[i];
 		const bool lost = c->used && c->reason == NFO_R_OFFLOADED && flowtable_lost(m, c);
@@ -160,6 +152,27 @@ void follow_flowtables(void *arg)
 		mirror_withdraw(m, i, lost ? NFO_R_NO_FLOWTABLE : NFO_R_WAITING);
 		m->stats.withdrawn++;
 	}
+}
+
+void follow_stand_ins(struct mirror *m)
+{
+	withdraw_lost(m, false);
+	follow_upheaval(m);
+	offer_dump(m);
+}
+
+// A flowtable may be gone, or may be another of the same name: its flows leave at once, with no
+// need to ask for routes.
+void follow_flowtables(void *arg)
+{
+	struct mirror *m = arg;
+	bool renewed;
+
+	if (m->nft == NULL) // called from nft_create()
+		return;
+	renewed = m->nft_epoch != nft_epoch(m->nft);
+	m->nft_epoch = nft_epoch(m->nft);
+	withdraw_lost(m, renewed);
 	follow_upheaval(m);
 	offer_dump(m);
 }

@@ -336,6 +336,22 @@ fail:
 	return NULL;
 }
 
+void mirror_configure(struct mirror *m, const struct mirror_conf *conf)
+{
+	struct loop_timer *dump = NULL;
+
+	if (m->dump != NULL && conf->dump_interval_ms != m->conf.dump_interval_ms)
+		dump = loop_timer_add(
+			m->loop, conf->dump_interval_ms * MS_NS, offer_dump_timed, m);
+	if (dump != NULL) { // else the old one goes on
+		loop_timer_del(m->dump);
+		m->dump = dump;
+	}
+	m->conf = *conf;
+	refresh_read_sysctls(m);
+	follow_stand_ins(m);
+}
+
 void mirror_destroy(struct mirror *m)
 {
 	if (m == NULL)

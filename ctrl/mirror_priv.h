@@ -94,6 +94,8 @@ uint64_t mirror_used_ns(const struct conn *c, const struct nfo_counters counters
 void follow_upheaval(struct mirror *m);
 // nft's list changed.
 void follow_flowtables(void *arg);
+// The configuration's changed.
+void follow_stand_ins(struct mirror *m);
 void follow_tick(struct mirror *m);
 
 // audit.c

@@ -89,6 +89,25 @@ int dp_port_set_mac(unsigned int i, const uint8_t mac[NFO_ETH_ALEN])
 	return i < dp.ports.n ? port_set_mac(&dp.ports.port[i], mac) : -ENOENT;
 }
 
+int dp_port_set_promiscuous(unsigned int i, bool on)
+{
+	return i < dp.ports.n ? port_set_promiscuous(&dp.ports.port[i], on) : -ENOENT;
+}
+
+void dp_port_set_punt(unsigned int i, const uint32_t pps[DP_N_PUNT_CLASSES])
+{
+	for (unsigned int w = 0; w < dp.n_workers; w++)
+		for (unsigned int c = 0; c < DP_N_PUNT_CLASSES; c++)
+			punt_bucket_set(&dp.workers[w].bucket[i][c], pps[c], dp.n_workers,
+				dp.tick_cycles);
+}
+
+void dp_set_idle_sleep(uint32_t us)
+{
+	for (unsigned int w = 0; w < dp.n_workers; w++)
+		__atomic_store_n(&dp.workers[w].idle_sleep_us, us, __ATOMIC_RELAXED);
+}
+
 unsigned int dp_workers(void)
 {
 	return dp.n_workers;

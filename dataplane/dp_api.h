@@ -122,12 +122,18 @@ enum { DP_FLOW_NONE = UINT32_MAX };
 unsigned int dp_ports(void);
 int dp_port_info(unsigned int port, struct dp_port_info *info);
 int dp_port_stats(unsigned int port, struct dp_port_stats *stats);
-// Both return 0 or a negative errno; the port keeps what it had when it refuses.
+// These return 0 or a negative errno; the port keeps what it had when it refuses.
 int dp_port_set_mtu(unsigned int port, uint16_t mtu);
 int dp_port_set_mac(unsigned int port, const uint8_t mac[NFO_ETH_ALEN]);
 // From now on frames of the port are those of 'group': flows whose 'in_port' is it. Its own number
 // makes it a port by itself again; NFO_MAX_PORTS and above are for bonds. 0 or -EINVAL.
 int dp_port_group(unsigned int port, unsigned int group);
+
+int dp_port_set_promiscuous(unsigned int port, bool on);
+// Packets a second to the twin, by class, as in struct dp_port_conf.
+void dp_port_set_punt(unsigned int port, const uint32_t pps[DP_N_PUNT_CLASSES]);
+// As in struct dp_conf.
+void dp_set_idle_sleep(uint32_t us);
 
 unsigned int dp_workers(void);
 int dp_worker_stats(unsigned int worker, struct dp_worker_stats *stats);

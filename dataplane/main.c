@@ -146,11 +146,15 @@ static void on_signal(int signal)
 static void set_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal};
+	sigset_t reload;
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+	sigemptyset(&reload); // control reads it, no thread is interrupted
+	sigaddset(&reload, SIGHUP);
+	sigprocmask(SIG_BLOCK, &reload, NULL);
 	sigaction(SIGIO, &action, NULL); // net_tap's, for a signal that found its queue full
 }
 
@@ -165,7 +169,7 @@ static void __rte_format_printf(1, 2) say(const char *fmt, ...)
 	log_notice("dataplane", "%s", text);
 }
 
-static int run(const struct conf *conf)
+static int run(struct conf *conf)
 {
 	char err[1024];
 	int ret;
@@ -204,6 +208,8 @@ static int load(const struct options *options, struct conf *conf)
 		conf_fini(conf);
 		return EXIT_CONFIG;
 	}
+	if (options->log_level >= 0)
+		ctrl_fix_log_level(ctrl);
 	log_set_level(
 		options->log_level >= 0 ? (enum log_level)options->log_level : conf->log_level);
 	if (!options->check)

@@ -25,7 +25,7 @@ static bool may_pass(struct worker *w, uint16_t port, enum dp_punt_class class, 
 {
 	struct punt_bucket *bucket = &w->bucket[port][class];
 
-	return bucket->cost == 0 || reason == NFO_P_SAMPLE
+	return __atomic_load_n(&bucket->cost, __ATOMIC_RELAXED) == 0 || reason == NFO_P_SAMPLE
 	       || punt_bucket_take(bucket, rte_rdtsc());
 }
 

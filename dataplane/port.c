@@ -204,6 +204,14 @@ static int setup_queues(const struct ports *ports, uint16_t ethdev, const struct
 	return ret;
 }
 
+int port_set_promiscuous(struct port *port, bool on)
+{
+	if (on)
+		return rte_eth_promiscuous_enable(port->wire);
+	rte_eth_allmulticast_enable(port->wire);
+	return rte_eth_promiscuous_disable(port->wire);
+}
+
 static int wire_start(struct ports *ports, struct port *port, unsigned int workers)
 {
 	const struct dp_port_conf *pc = port->conf;
@@ -228,10 +236,7 @@ static int wire_start(struct ports *ports, struct port *port, unsigned int worke
 	if (ret != 0)
 		return ret;
 	port->started = true;
-	if (pc->promiscuous)
-		rte_eth_promiscuous_enable(port->wire);
-	else
-		rte_eth_allmulticast_enable(port->wire);
+	port_set_promiscuous(port, pc->promiscuous); // a device may have no choice
 	return 0;
 }
 

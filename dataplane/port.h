@@ -47,5 +47,6 @@ int ports_start(struct ports *ports, const struct dp_conf *conf, unsigned int wo
 // Stops what was started. Persistent twins stay, if 'keep_twins', as they are; others go.
 void ports_stop(struct ports *ports, bool keep_twins);
 
+int port_set_promiscuous(struct port *port, bool on);
 int port_set_mtu(struct ports *ports, struct port *port, uint16_t mtu);
 int port_set_mac(struct port *port, const uint8_t mac[NFO_ETH_ALEN]);

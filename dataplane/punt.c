@@ -243,13 +243,17 @@ enum dp_punt_class punt_classify(const struct rte_mbuf *m, enum nfo_punt reason)
 	return of_ethertype(v, type, reason);
 }
 
-void punt_bucket_init(struct punt_bucket *bucket, uint32_t pps, unsigned int workers, uint64_t hz)
+void punt_bucket_set(struct punt_bucket *bucket, uint32_t pps, unsigned int workers, uint64_t hz)
 {
 	const uint32_t burst = RTE_MAX(pps / 10 / workers, (uint32_t)PUNT_MIN_BURST);
+	const uint64_t cost = pps != 0 ? RTE_MAX(hz * workers / pps, UINT64_C(1)) : 0;
 
+	__atomic_store_n(&bucket->depth, cost * (burst - 1), __ATOMIC_RELAXED);
+	__atomic_store_n(&bucket->cost, cost, __ATOMIC_RELAXED);
+}
+
+void punt_bucket_init(struct punt_bucket *bucket, uint32_t pps, unsigned int workers, uint64_t hz)
+{
 	*bucket = (struct punt_bucket){.cost = 0};
-	if (pps == 0)
-		return;
-	bucket->cost = RTE_MAX(hz * workers / pps, UINT64_C(1));
-	bucket->depth = bucket->cost * (burst - 1);
+	punt_bucket_set(bucket, pps, workers, hz);
 }

@@ -11,7 +11,8 @@
 // Nobody proves that a packet is what it looks like, so that each class has a limit of its own.
 //
 // Threads: punt_classify() is pure. A bucket belongs to one worker: a port's rate is divided by the
-// number of workers, and no two of them write to the same place.
+// number of workers, and no two of them write to the same place. Control writes 'cost' and 'depth' of a
+// bucket in use, each in one store: a packet between the two is judged by a mixture of both rates.
 #pragma once
 
 #include <stdbool.h>
@@ -35,18 +36,21 @@ struct punt_bucket {
 // 'pps' packets a second shared by 'workers' buckets, 0 for no limit. A bucket takes a tenth of a
 // second's packets at once, and no fewer than PUNT_MIN_BURST.
 enum { PUNT_MIN_BURST = 64 };
+// Another rate for a bucket that may be in use.
+void punt_bucket_set(struct punt_bucket *bucket, uint32_t pps, unsigned int workers, uint64_t hz);
 void punt_bucket_init(struct punt_bucket *bucket, uint32_t pps, unsigned int workers, uint64_t hz);
 
 // May a packet pass now? Time that went by is worth at most a full bucket. Differences are what
 // counts, so that the TSC may wrap.
 static inline bool punt_bucket_take(struct punt_bucket *b, uint64_t now)
 {
+	const uint64_t cost = __atomic_load_n(&b->cost, __ATOMIC_RELAXED);
 	const int64_t ahead = (int64_t)(b->due - now);
 
-	if (likely(b->cost == 0))
+	if (likely(cost == 0))
 		return true;
-	if (ahead > (int64_t)b->depth)
+	if (ahead > (int64_t)__atomic_load_n(&b->depth, __ATOMIC_RELAXED))
 		return false;
-	b->due = (ahead > 0 ? b->due : now) + b->cost;
+	b->due = (ahead > 0 ? b->due : now) + cost;
 	return true;
 }

@@ -154,14 +154,15 @@ void worker_idle(struct worker *w)
 {
 	enum { SPIN = 2000 }; // empty polls before the first sleep
 	struct timespec pause = {0, 0};
+	const uint64_t longest_us = __atomic_load_n(&w->idle_sleep_us, __ATOMIC_RELAXED);
 	uint64_t us;
 
-	if (w->idle_sleep_us == 0 || w->idle_streak < SPIN) {
+	if (longest_us == 0 || w->idle_streak < SPIN) {
 		rte_pause();
 		return;
 	}
 	us = (w->idle_streak - SPIN) / 16 + 1;
-	pause.tv_nsec = (long)(us < w->idle_sleep_us ? us : w->idle_sleep_us) * 1000;
+	pause.tv_nsec = (long)(us < longest_us ? us : longest_us) * 1000;
 	housekeep(w); // nobody shall wait for a sleeper
 	nanosleep(&pause, NULL);
 }

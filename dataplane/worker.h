@@ -50,7 +50,7 @@ struct worker {
 	struct worker_queue wire[WORKER_MAX_QUEUES];
 	uint64_t tick_cycles; // TSC cycles of a second
 	uint64_t tick_start;
-	uint64_t idle_sleep_us;
+	uint64_t idle_sleep_us; // control may change it
 	uint64_t twin_cycles; // between looks at twins that have nothing
 	// the worker writes, control reads
 	uint16_t tick __rte_cache_aligned; // seconds since tick_start, wraps

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "cmd.h"
+#include "ctrl.h"
 #include "ct_find.h"
 #include "dp_api.h"
 #include "loop.h"
@@ -147,6 +148,23 @@ void problems_find(const struct problems *problems, struct diag *diag)
 {
 	(void)problems;
 	*diag = (struct diag){.n = 1, .list = {{"twin-down", "lan", "lan is down."}}};
+}
+
+static const char *reload_error;
+static unsigned int reload_changes;
+
+int ctrl_reload(struct ctrl *ctrl, conf_change_fn tell, void *arg, char *err, size_t err_size)
+{
+	const struct conf_change changes[] = {
+		{.section = "port wan", .key = "punt-new-pps", .from = "200000", .to = "100"},
+		{.section = "flowtable f", .from = "there"},
+	};
+
+	(void)ctrl;
+	for (unsigned int i = 0; i < reload_changes; i++)
+		tell(arg, &changes[i]);
+	snprintf(err, err_size, "%s", reload_error != NULL ? reload_error : "");
+	return reload_error != NULL ? -1 : 0;
 }
 
 unsigned int dp_ports(void)

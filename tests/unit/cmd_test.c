@@ -12,7 +12,7 @@ static void help(void **state)
 	json_t *records = run("help");
 
 	(void)state;
-	assert_int_equal(json_array_size(records), 10);
+	assert_int_equal(json_array_size(records), 11);
 	expect(json_array_get(records, 0), "{'cmd': 'help', 'help': 'this list'}");
 	json_decref(records);
 }
@@ -42,7 +42,7 @@ static void unknown(void **state)
 	(void)state;
 	refuse("{\"cmd\": \"show\"}", "unknown command",
 		"one of 'help' 'version' 'show flows' 'show reasons' 'why' "
-		"'show problems' 'show flowtables' 'show ports' 'show workers' 'show stats'");
+		"'show problems' 'show flowtables' 'show ports' 'show workers' 'show stats' 'reload'");
 	refuse("{\"cmd\": 1}", "no command in the request", "{\"cmd\": \"help\"}");
 	refuse("{}", "no command in the request", "{\"cmd\": \"help\"}");
 }
@@ -287,6 +287,34 @@ static void why_fails(void **state)
 		"a kernel with conntrack, and a daemon without --flows");
 }
 
+static void reload(void **state)
+{
+	json_t *records;
+
+	(void)state;
+	records = run("reload");
+	expect(records, "[{'notice': 'nothing is different'}]");
+	json_decref(records);
+	reload_changes = 2;
+	records = run("reload");
+	expect(records, "[{'section': 'port wan', 'key': 'punt-new-pps', 'from': '200000', 'to': '100'},"
+			"{'section': 'flowtable f', 'key': null, 'from': 'there', 'to': ''}]");
+	json_decref(records);
+}
+
+static void reload_fails(void **state)
+{
+	json_t *request = json_pack("{s:s}", "cmd", "reload");
+	const char *error = NULL, *expected = NULL;
+
+	(void)state;
+	reload_error = "c:3: mtu = 'x', expected a number";
+	assert_null(cmd_request(&ctx, request, &error, &expected));
+	assert_string_equal(error, reload_error);
+	assert_null(expected);
+	json_decref(request);
+}
+
 static void show_flowtables(void **state)
 {
 	json_t *records = run("show flowtables");
@@ -500,6 +528,8 @@ int main(void)
 		TEST(why_of_many),
 		TEST(why_of_none),
 		TEST(why_fails),
+		TEST(reload),
+		TEST(reload_fails),
 		TEST(show_flowtables),
 		TEST(no_flowtables),
 		TEST(name_that_is_not_utf8),
