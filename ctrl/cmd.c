@@ -25,6 +25,7 @@ enum { SLOTS_A_STEP = 64 };
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
 	X("show stats", step_stats, "totals")                                                     \
+	X("show table", step_table, "an audit of the flow table")                              \
 	X("reload", NULL, "reads the configuration again and applies what is different")
 
 struct cmd {
@@ -137,6 +138,13 @@ static int step_workers(struct sock_reply *reply, struct sock *sock, void *clien
 static int step_stats(struct sock_reply *reply, struct sock *sock, void *client)
 {
 	sock_emit(sock, client, record_stats(ctx_of(reply)->mirror));
+	return 0;
+}
+
+static int step_table(struct sock_reply *reply, struct sock *sock, void *client)
+{
+	(void)reply;
+	sock_emit(sock, client, record_table());
 	return 0;
 }
 

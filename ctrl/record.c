@@ -419,6 +419,15 @@ static json_t *table_totals(void)
 	return o;
 }
 
+json_t *record_table(void)
+{
+	const char *fault = dp_table_check();
+	json_t *o = table_totals();
+
+	json_object_set_new(o, "fault", fault != NULL ? json_string(fault) : json_null());
+	return o;
+}
+
 static json_t *punt_totals(void)
 {
 	uint64_t sum[NFO_N_PUNTS] = {0};

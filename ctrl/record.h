@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // JSON records of the control socket, made of the mirror's and the dataplane's values.
 // docs/socket.md documents every field; a change there is a change of the protocol. Each returns a
-// new reference, NULL without memory. Pure but for record_stats().
+// new reference, NULL without memory. Pure but for record_stats() and record_table().
 #pragma once
 
 #include <stdint.h>
@@ -26,3 +26,5 @@ json_t *record_port(const struct dp_port_info *info, const struct dp_port_stats 
 json_t *record_worker(const struct dp_worker_stats *stats);
 // Asks the mirror and the dataplane. Control thread only.
 json_t *record_stats(const struct mirror *mirror);
+// Looks at every entry of the flow table.
+json_t *record_table(void);

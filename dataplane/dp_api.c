@@ -9,6 +9,7 @@
 
 #include "dp.h"
 #include "rewrite.h"
+#include "table_check.h"
 
 unsigned int dp_ports(void)
 {
@@ -135,6 +136,11 @@ int dp_worker_stats(unsigned int i, struct dp_worker_stats *stats)
 void dp_table_stats(struct dp_table_stats *stats)
 {
 	table_stats(dp.table, stats);
+}
+
+const char *dp_table_check(void)
+{
+	return table_check(dp.table);
 }
 
 int dp_port_group(unsigned int i, unsigned int group)

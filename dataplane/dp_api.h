@@ -138,6 +138,8 @@ void dp_set_idle_sleep(uint32_t us);
 unsigned int dp_workers(void);
 int dp_worker_stats(unsigned int worker, struct dp_worker_stats *stats);
 void dp_table_stats(struct dp_table_stats *stats);
+// An audit of the table: NULL, or a word for what is wrong (table_check.h). O(capacity).
+const char *dp_table_check(void);
 
 // Adds one direction. 'sibling' is the index of the other direction or DP_FLOW_NONE; 'cookie' comes
 // back in events. '*idx' names the direction until dp_flow_del(). Returns 0, -EINVAL (neither TCP nor

@@ -12,11 +12,6 @@
 
 #include "table_read.h"
 
-enum { RETIRED_BUCKET = 1u << 31 };
-
-// Lists of free units, and what table_cold.free says of a unit.
-enum { FREE_SINGLE, FREE_PAIR, FREE_NOT };
-
 struct slot {
 	struct table_bucket *bucket;
 	unsigned int n;
@@ -63,7 +58,7 @@ static void units_unlink(struct table *t, uint32_t idx)
 		t->free_units[c->free] = c->newer;
 	if (c->newer != DP_FLOW_NONE)
 		t->cold[c->newer].older = c->older;
-	t->cold[idx].free = FREE_NOT;
+	t->cold[idx].free = TABLE_FREE_NOT;
 }
 
 // A single unit, of a pair if there is no other; or a pair. DP_FLOW_NONE without one.
@@ -71,12 +66,12 @@ static uint32_t units_take(struct table *t, uint8_t list)
 {
 	uint32_t idx = t->free_units[list];
 
-	if (idx == DP_FLOW_NONE && list == FREE_SINGLE) {
-		idx = t->free_units[FREE_PAIR];
+	if (idx == DP_FLOW_NONE && list == TABLE_FREE_SINGLE) {
+		idx = t->free_units[TABLE_FREE_PAIR];
 		if (idx == DP_FLOW_NONE)
 			return idx;
 		units_unlink(t, idx);
-		units_link(t, idx + 1, FREE_SINGLE);
+		units_link(t, idx + 1, TABLE_FREE_SINGLE);
 		return idx;
 	}
 	if (idx != DP_FLOW_NONE)
@@ -88,9 +83,9 @@ static void units_give(struct table *t, uint32_t idx, uint8_t list)
 {
 	const uint32_t buddy = idx ^ 1;
 
-	if (list == FREE_SINGLE && t->cold[buddy].free == FREE_SINGLE) {
+	if (list == TABLE_FREE_SINGLE && t->cold[buddy].free == TABLE_FREE_SINGLE) {
 		units_unlink(t, buddy);
-		units_link(t, idx & ~1u, FREE_PAIR);
+		units_link(t, idx & ~1u, TABLE_FREE_PAIR);
 		return;
 	}
 	units_link(t, idx, list);
@@ -99,7 +94,7 @@ static void units_give(struct table *t, uint32_t idx, uint8_t list)
 // The list that a direction of that family takes its units from.
 static uint8_t units_of(const struct table_entry *e)
 {
-	return e->key.family == NFO_IPV4 ? FREE_SINGLE : FREE_PAIR;
+	return e->key.family == NFO_IPV4 ? TABLE_FREE_SINGLE : TABLE_FREE_PAIR;
 }
 
 static bool table_alloc_entries(struct table *t, uint32_t max_units)
@@ -111,10 +106,10 @@ static bool table_alloc_entries(struct table *t, uint32_t max_units)
 	t->retired = calloc(t->retired_mask + 1ul, sizeof(uint32_t));
 	if (t->entries == NULL || t->cold == NULL || t->retired == NULL)
 		return false;
-	t->free_units[FREE_SINGLE] = t->free_units[FREE_PAIR] = DP_FLOW_NONE;
+	t->free_units[TABLE_FREE_SINGLE] = t->free_units[TABLE_FREE_PAIR] = DP_FLOW_NONE;
 	for (uint32_t i = max_units; i > 0; i -= 2) {
-		t->cold[i - 1].free = FREE_NOT;
-		units_link(t, i - 2, FREE_PAIR);
+		t->cold[i - 1].free = TABLE_FREE_NOT;
+		units_link(t, i - 2, TABLE_FREE_PAIR);
 	}
 	return true;
 }
@@ -150,7 +145,7 @@ struct table *table_create(uint32_t max_units, uint32_t workers)
 {
 	struct table *t;
 
-	if (max_units < 2 || max_units % 2 != 0 || max_units >= RETIRED_BUCKET || workers == 0) {
+	if (max_units < 2 || max_units % 2 != 0 || max_units >= TABLE_RETIRED_BUCKET || workers == 0) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -264,7 +259,7 @@ static uint32_t entry_take(struct table *t, const struct table_content *content)
 		return idx;
 	e = &t->entries[idx];
 	*e = content->entry;
-	if (list == FREE_PAIR)
+	if (list == TABLE_FREE_PAIR)
 		memcpy(e + 1, &content->v6, sizeof(content->v6));
 	e->state = FLOW_FORWARD;
 	e->owner = 0;
@@ -275,7 +270,7 @@ static uint32_t entry_take(struct table *t, const struct table_content *content)
 		.older = DP_FLOW_NONE,
 		.newer = DP_FLOW_NONE,
 		.used = true,
-		.free = FREE_NOT,
+		.free = TABLE_FREE_NOT,
 	};
 	foreign_clear(t, idx);
 	return idx;
@@ -306,7 +301,7 @@ int table_add(struct table *t, const struct table_content *content, uint32_t sib
 	set_sibling(t, *idx, sibling);
 	__atomic_store_n(&slot.bucket->idx[slot.n], *idx, __ATOMIC_RELEASE);
 	__atomic_store_n(&slot.bucket->sig[slot.n], table_sig(hash), __ATOMIC_RELEASE);
-	t->used += units_of(&content->entry) == FREE_PAIR ? 2 : 1;
+	t->used += units_of(&content->entry) == TABLE_FREE_PAIR ? 2 : 1;
 	return 0;
 }
 
@@ -352,7 +347,7 @@ static void chain_shrink(struct table *t, uint64_t hash)
 	for (unsigned int i = 0; i < TABLE_SLOTS; i++)
 		if (b->sig[i] != 0)
 			return;
-	retire(t, before->next | RETIRED_BUCKET);
+	retire(t, before->next | TABLE_RETIRED_BUCKET);
 	__atomic_store_n(&before->next, TABLE_NO_BUCKET, __ATOMIC_RELEASE);
 }
 
@@ -367,7 +362,7 @@ void table_del(struct table *t, uint32_t idx)
 	t->cold[idx].retired = true;
 	retire(t, idx);
 	chain_shrink(t, table_hash(t, &t->entries[idx].key));
-	t->used -= units_of(&t->entries[idx]) == FREE_PAIR ? 2 : 1;
+	t->used -= units_of(&t->entries[idx]) == TABLE_FREE_PAIR ? 2 : 1;
 }
 
 static bool table_state(struct table *t, uint32_t idx, uint8_t from, uint8_t to)
@@ -463,8 +458,8 @@ static void release_waiting(struct table *t)
 	while (t->retired_tail != t->retired_waiting) {
 		const uint32_t what = t->retired[t->retired_tail++ & t->retired_mask];
 
-		if (what & RETIRED_BUCKET)
-			t->free_overflow[t->n_free_overflow++] = what & ~(uint32_t)RETIRED_BUCKET;
+		if (what & TABLE_RETIRED_BUCKET)
+			t->free_overflow[t->n_free_overflow++] = what & ~(uint32_t)TABLE_RETIRED_BUCKET;
 		else
 			entry_release(t, what);
 	}

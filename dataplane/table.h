@@ -41,6 +41,11 @@ enum {
 	TABLE_NO_BUCKET = 0, // overflow bucket 0 is never used
 };
 
+// Lists of free units, and what table_cold.free says of a unit.
+enum { TABLE_FREE_SINGLE, TABLE_FREE_PAIR, TABLE_FREE_NOT };
+
+enum { TABLE_RETIRED_BUCKET = 1u << 31 }; // in 'retired': an overflow bucket
+
 // What a packet is looked up by: the first two words for IPv4, all five for IPv6. The first word
 // tells the families apart. No padding.
 struct table_key {
@@ -144,7 +149,7 @@ struct table_cold {
 	uint32_t newer; // the entry that replaced this one
 	bool used;      // false for the second unit of an IPv6 direction
 	bool retired;
-	uint8_t free; // enum of table.c: not, alone, or with the next one
+	uint8_t free; // TABLE_FREE_SINGLE and so on; of a pair, its first unit
 };
 
 // Packets of a flow that came to a worker other than its owner.

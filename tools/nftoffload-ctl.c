@@ -52,8 +52,8 @@ static void usage(FILE *out)
 		"                       END: all connections that fit.\n"
 		"\n"
 		"Commands: help, version, why, show flows, show reasons, show problems,\n"
-		"show flowtables, show ports, show workers, show stats, reload. 'nftoffload-ctl help' asks\n"
-		"the daemon for those it has.\n"
+		"show flowtables, show ports, show workers, show stats, show table, reload. 'nftoffload-ctl\n"
+		"help' asks the daemon for those it has.\n"
 		"\n"
 		"Exit status: 0 answered, 1 the daemon answered an error or the output failed,\n"
 		"2 bad usage, 3 the daemon cannot be reached.\n",

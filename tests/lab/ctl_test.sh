@@ -47,6 +47,7 @@ show flowtables;^config .* f .*0x1000/0x1000 +(wan|lan);source family table name
 show ports;^lan +up .* net_af_packet +tap +net_af_packet0;name mac link rx_packets offloaded_packets twin_dropped
 show workers;^ +1 +2 +[0-9]+ +[1-9];lcore rx_queues busy_polls packets punts
 show stats;^mirror.by_reason.offloaded +1\$;ports punts table mirror ct offloaded_share
+show table;^fault +;capacity used retired fault
 END
 check why exits 0 -s "$LAB_SOCKET" why tcp 10.0.1.2 "10.0.2.2:$lab_port"
 check why-verdict says '^The workers forward it\.$'

@@ -227,6 +227,13 @@ void dp_table_stats(struct dp_table_stats *stats)
 	*stats = (struct dp_table_stats){131072, 2, 3, 4};
 }
 
+static const char *table_fault;
+
+const char *dp_table_check(void)
+{
+	return table_fault;
+}
+
 // 'client' is the array of records.
 void sock_emit(struct sock *sock, void *client, json_t *record)
 {

@@ -12,7 +12,7 @@ static void help(void **state)
 	json_t *records = run("help");
 
 	(void)state;
-	assert_int_equal(json_array_size(records), 11);
+	assert_int_equal(json_array_size(records), 12);
 	expect(json_array_get(records, 0), "{'cmd': 'help', 'help': 'this list'}");
 	json_decref(records);
 }
@@ -42,7 +42,8 @@ static void unknown(void **state)
 	(void)state;
 	refuse("{\"cmd\": \"show\"}", "unknown command",
 		"one of 'help' 'version' 'show flows' 'show reasons' 'why' "
-		"'show problems' 'show flowtables' 'show ports' 'show workers' 'show stats' 'reload'");
+		"'show problems' 'show flowtables' 'show ports' 'show workers' 'show stats' "
+		"'show table' 'reload'");
 	refuse("{\"cmd\": 1}", "no command in the request", "{\"cmd\": \"help\"}");
 	refuse("{}", "no command in the request", "{\"cmd\": \"help\"}");
 }
@@ -428,6 +429,21 @@ static void show_stats_of_nothing(void **state)
 	json_decref(records);
 }
 
+static void show_table(void **state)
+{
+	json_t *records = run("show table");
+
+	(void)state;
+	expect(records, "[{'capacity': 131072, 'used': 2, 'retired': 3, 'overflow_buckets': 4,"
+			"'fault': null}]");
+	json_decref(records);
+	table_fault = "sibling";
+	records = run("show table");
+	expect_member(json_array_get(records, 0), "fault", "['sibling']");
+	json_decref(records);
+	table_fault = NULL;
+}
+
 static char doc[65536];
 
 static void read_doc(const char *path)
@@ -480,7 +496,8 @@ static void man_page_has_reasons(void **state)
 static void everything_is_documented(void **state)
 {
 	static const char *const commands[] = {"help", "version", "show flows", "show reasons",
-		"show problems", "show flowtables", "show ports", "show workers", "show stats"};
+		"show problems", "show flowtables", "show ports", "show workers", "show stats",
+		"show table"};
 
 	(void)state;
 	read_doc(SOCKET_DOC);
@@ -537,6 +554,7 @@ int main(void)
 		TEST(show_workers),
 		TEST(show_stats),
 		TEST(show_stats_of_nothing),
+		TEST(show_table),
 		TEST(man_page_has_reasons),
 		TEST(everything_is_documented),
 	};

@@ -17,6 +17,7 @@
 
 #include "eal.h"
 #include "sigcmp_generic.h"
+#include "table_check.h"
 #define sigcmp sigcmp_leaf // the leaf that table_read.h chooses, beside the generic one
 #include "table_read.h"
 #undef sigcmp
@@ -180,7 +181,10 @@ static void check_oracle(void)
 		}
 		if (n % 100 == 0)
 			table_reclaim(table);
+		if (n % 2000 == 0)
+			assert_null(table_check(table));
 	}
+	assert_null(table_check(table));
 	table_stats(table, &stats);
 	assert_int_equal(stats.used, units);
 	rte_hash_free(oracle);
