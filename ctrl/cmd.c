@@ -25,7 +25,7 @@ enum { SLOTS_A_STEP = 64 };
 	X("show ports", step_ports, "ports with their twins and counters")                        \
 	X("show workers", step_workers, "workers with their load and counters")                   \
 	X("show stats", step_stats, "totals")                                                     \
-	X("show table", step_table, "an audit of the flow table")                              \
+	X("show table", step_table, "an audit of the flow table")                                 \
 	X("reload", NULL, "reads the configuration again and applies what is different")
 
 struct cmd {

@@ -333,22 +333,29 @@ int table_replace(struct table *t, const struct table_content *content, uint32_t
 	return 0;
 }
 
-// Unlinks the last bucket of the chain if it is an empty overflow bucket.
-static void chain_shrink(struct table *t, uint64_t hash)
+static bool bucket_empty(const struct table_bucket *b)
 {
-	struct table_bucket *b = &t->buckets[hash & t->bucket_mask], *before = NULL;
-
-	while (b->next != TABLE_NO_BUCKET) {
-		before = b;
-		b = bucket_next(t, b);
-	}
-	if (before == NULL)
-		return;
 	for (unsigned int i = 0; i < TABLE_SLOTS; i++)
 		if (b->sig[i] != 0)
-			return;
-	retire(t, before->next | TABLE_RETIRED_BUCKET);
-	__atomic_store_n(&before->next, TABLE_NO_BUCKET, __ATOMIC_RELEASE);
+			return false;
+	return true;
+}
+
+// Unlinks the empty overflow buckets at the chain's end. A reader that is in one goes on to its end.
+static void chain_shrink(struct table *t, uint64_t hash)
+{
+	struct table_bucket *keep = &t->buckets[hash & t->bucket_mask];
+	uint32_t n;
+
+	for (struct table_bucket *b = bucket_next(t, keep); b != NULL; b = bucket_next(t, b))
+		if (!bucket_empty(b))
+			keep = b;
+	n = keep->next;
+	if (n == TABLE_NO_BUCKET)
+		return;
+	__atomic_store_n(&keep->next, TABLE_NO_BUCKET, __ATOMIC_RELEASE);
+	for (; n != TABLE_NO_BUCKET; n = t->overflow[n].next)
+		retire(t, n | TABLE_RETIRED_BUCKET);
 }
 
 void table_del(struct table *t, uint32_t idx)

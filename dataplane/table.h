@@ -23,7 +23,8 @@
 //     one compare-and-swap for a flow's life), and 'state', a byte: to FLOW_CLOSING, which is
 //     final, or by compare-and-swap, as all that control does with it: from FLOW_SAMPLE (set by
 //     control) to FLOW_SAMPLED, and what audit.h says.
-//  7. An overflow bucket is unlinked when it is empty and last, and used again after (3)'s wait.
+//  7. Overflow buckets are unlinked when they and all behind them are empty, and used again after
+//     (3)'s wait.
 #pragma once
 
 #include <stdbool.h>

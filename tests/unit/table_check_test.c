@@ -134,6 +134,7 @@ static void test_sound(void **state)
 	table_stats(table, &stats);
 	assert_int_equal(stats.used, 0);
 	assert_int_equal(stats.retired, 0);
+	assert_int_equal(stats.overflow_buckets, 0);
 }
 
 // The slot that holds an entry.
