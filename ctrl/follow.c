@@ -116,6 +116,7 @@ void mirror_rtnl_changed(struct mirror *m, const struct rtnl_event *event)
 		routes_changed(m->routes, event->prefix);
 		break;
 	case RTNL_LOST:
+		m->stats.rtnl_overruns++;
 		if (m->nft != NULL)
 			nft_kick(m->nft);
 		mirror_sync_groups(m);

@@ -48,6 +48,7 @@ enum { NS_PER_S = 1000000000 };
 	X(differed)     \
 	X(corrected)    \
 	X(unseen)       \
+	X(rtnl_overruns) \
 	X(refused)
 
 #define CT_STATS(X)      \

@@ -345,6 +345,15 @@ static void read_again(void *arg)
 	tell(r, &(struct rtnl_event){.change = RTNL_LOST});
 }
 
+static void say_lost(void)
+{
+	static struct log_limit limit;
+	unsigned int missed;
+
+	if (log_ratelimit(&limit, 1, &missed))
+		log_warning("rtnl", "messages were lost; reading links, neighbours and rules again");
+}
+
 static void events_readable(void *arg, uint32_t epoll_events)
 {
 	struct rtnl *r = arg;
@@ -354,6 +363,7 @@ static void events_readable(void *arg, uint32_t epoll_events)
 	r->routes_changed = r->rules_changed = r->failed = false;
 	err = nl_drain(&r->events, EVENTS_A_TURN, on_message, r);
 	if (err < 0 || r->failed) {
+		say_lost();
 		read_again(r);
 		return;
 	}

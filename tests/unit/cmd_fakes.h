@@ -67,6 +67,7 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats)
 		.sampled = 8,
 		.held = 11,
 		.refused = 9,
+		.rtnl_overruns = 12,
 		.connections = 10};
 	stats->by_reason[NFO_R_OFFLOADED] = 6;
 	stats->by_reason[NFO_R_NO_ROUTE] = 4;

@@ -408,6 +408,7 @@ static void show_stats(void **state)
 		"[{'capacity': 131072, 'used': 2, 'retired': 3, 'overflow_buckets': 4}]");
 	expect_member(json_object_get(record, "mirror"), "connections", "[10]");
 	expect_member(json_object_get(record, "mirror"), "refused", "[9]");
+	expect_member(json_object_get(record, "mirror"), "rtnl_overruns", "[12]");
 	expect_member(
 		json_object_get(json_object_get(record, "mirror"), "by_reason"), "no-route", "[4]");
 	expect_member(json_object_get(record, "mirror"), "held", "[11]");
