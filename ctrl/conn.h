@@ -21,6 +21,7 @@ struct conn {
 	uint64_t hold_ns;            // when it left the dataplane; 0: nothing is to be waited for
 	uint64_t refreshed_ns;       // refresh.c
 	uint64_t packets_seen;       // at that time
+	uint64_t listed_ns;          // when a dump held it last, or conntrack was asked for it
 	uint32_t answer[2];          // routes.h, of each direction; a reference to each
 	uint32_t versions;           // of both, added up, when it was resolved last
 	uint32_t generation;         // of the mirror, likewise

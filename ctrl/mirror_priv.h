@@ -57,6 +57,7 @@ struct mirror {
 	unsigned int n_filters, next_filter;
 	uint64_t round_start_ns, round_end_ns;
 	bool dump_again; // messages were lost
+	uint64_t lost_ns; // when that was last: an end may be among them
 	// refresh.c
 	uint32_t scan_next;
 	uint32_t flow_tcp_s, flow_udp_s; // idle after so long
@@ -133,4 +134,6 @@ const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct 
 // refresh.c: a timer of REFRESH_STEP_MS that walks all slots in REFRESH_PERIOD_MS.
 enum { REFRESH_STEP_MS = 250, REFRESH_PERIOD_MS = 2500 };
 void refresh_scan(void *arg);
+// Asks conntrack whether it still has 'c'; if not, offer_gone() is called.
+void refresh_check(struct mirror *m, struct conn *c);
 void refresh_read_sysctls(struct mirror *m);

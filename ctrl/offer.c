@@ -55,7 +55,7 @@ static void resolve_offered(struct mirror *m, uint32_t slot, enum ct_event event
 {
 	mirror_resolve(m, slot);
 	if (event != CT_EVENT_DUMP && m->conns.slot[slot].reason == NFO_R_OFFLOADED)
-		ct_check(m->ct, &m->conns.slot[slot].ct);
+		refresh_check(m, &m->conns.slot[slot]);
 }
 
 static void take_up(struct mirror *m, enum ct_event event, const struct ct_conn *conn)
@@ -71,6 +71,8 @@ static void take_up(struct mirror *m, enum ct_event event, const struct ct_conn 
 	m->stats.by_reason[NFO_R_NEW]++;
 	m->conns.slot[slot].round = m->round;
 	m->conns.slot[slot].since_ns = loop_now_ns(m->loop);
+	if (event == CT_EVENT_DUMP)
+		m->conns.slot[slot].listed_ns = loop_now_ns(m->loop);
 	resolve_offered(m, slot, event);
 }
 
@@ -127,6 +129,8 @@ static void still_offered(
 
 	c->round = m->round;
 	c->ct = *conn;
+	if (event == CT_EVENT_DUMP)
+		c->listed_ns = loop_now_ns(m->loop);
 	if (!back || c->reason == NFO_R_OFFLOADED)
 		return;
 	if (c->generation != m->generation || !waits_for_change(c->reason))
@@ -237,6 +241,7 @@ static void lost(struct mirror *m)
 	if (log_ratelimit(&limit, 1, &missed))
 		log_warning("mirror", "conntrack messages were lost; reading it again");
 	m->dump_again = true;
+	m->lost_ns = loop_now_ns(m->loop);
 	// it may have been a dump that failed: then no end of it comes
 	if (m->n_filters != 0)
 		next_dump(m);

@@ -42,6 +42,18 @@ static uint32_t idle_limit_s(const struct mirror *m, uint8_t proto)
 	return proto == NFO_TCP ? m->flow_tcp_s : m->flow_udp_s;
 }
 
+void refresh_check(struct mirror *m, struct conn *c)
+{
+	c->listed_ns = loop_now_ns(m->loop);
+	ct_check(m->ct, &c->ct);
+}
+
+// Messages were lost, and the dump that followed does not hold it: its end may have been one of them.
+static bool missed(const struct mirror *m, const struct conn *c)
+{
+	return c->listed_ns <= m->lost_ns && m->lost_ns != 0 && m->n_filters == 0 && !m->dump_again;
+}
+
 static void refresh(struct mirror *m, uint32_t slot)
 {
 	struct conn *c = &m->conns.slot[slot];
@@ -49,12 +61,14 @@ static void refresh(struct mirror *m, uint32_t slot)
 	const uint64_t now = loop_now_ns(m->loop);
 	struct nfo_counters counters[2];
 
+	if (missed(m, c))
+		refresh_check(m, c);
 	if (now < c->refreshed_ns + m->sample_ns)
 		return;
 	mirror_counters(c, counters);
 	if (counters[0].packets + counters[1].packets != c->packets_seen) {
 		c->packets_seen = counters[0].packets + counters[1].packets;
-		ct_check(m->ct, &c->ct); // its end may have been told to nobody
+		refresh_check(m, c); // its end may have been told to nobody
 	} else if (now > mirror_used_ns(c, counters) + idle_s * S_NS) {
 		mirror_withdraw(m, slot, NFO_R_IDLE);
 		m->stats.idled++;

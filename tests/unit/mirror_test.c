@@ -213,6 +213,33 @@ static void test_lost_messages(void **state)
 	assert_int_equal(k.dumps, before + 3);
 }
 
+// An end may have been among them: what the dump that follows does not hold is asked for, once.
+static void test_lost_end(void **state)
+{
+	struct ct_conn c = tcp(1), d = tcp(2);
+	unsigned int checks;
+
+	(void)state;
+	dump_with(&c);
+	tell(CT_EVENT_UPDATE, &d);
+	pass_ms(100);
+	checks = k.checks;
+	tell(CT_EVENT_LOST, NULL);
+	pass_ms(10);
+	tell(CT_EVENT_UPDATE, &d); // it was in the queue already
+	pass_ms(3000);
+	assert_int_equal(k.checks, checks); // the dump under way will tell
+	tell(CT_EVENT_DUMP, &c);
+	tell(CT_EVENT_DUMP_END, NULL);
+	pass_ms(300);
+	tell(CT_EVENT_DUMP_END, NULL);
+	for (int i = 0; i < 10; i++) {
+		pass_ms(300);
+		tell(CT_EVENT_DUMP_END, NULL);
+	}
+	assert_int_equal(k.checks, checks + 1);
+}
+
 static void test_stand_in(void **state)
 {
 	struct ct_conn c = tcp(1);
@@ -400,6 +427,7 @@ int main(void)
 		TEST(dataplane_full),
 		TEST(mirror_full),
 		TEST(lost_messages),
+		TEST(lost_end),
 		TEST(audit_corrects),
 		TEST(audit_asks),
 		TEST(audit_withdraws),
