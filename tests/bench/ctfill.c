@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// nfo-ctfill COUNT DESTINATIONS MARK: connections for conntrack of this network namespace, as if their
-// packets had passed: established UDP from 10.64.0.0 and following to the first DESTINATIONS addresses of
-// 10.128.0.0/9, which live for an hour.
+// nfo-ctfill COUNT DESTINATIONS MARK [FIRST]: connections for conntrack of this network namespace, as if
+// their packets had passed: established UDP from 10.64.0.0 and following to the first DESTINATIONS
+// addresses of 10.128.0.0/9, which live for an hour. They are numbered from FIRST (0) on. With 'delete' for
+// MARK the same ones are deleted.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,8 @@ struct end {
 	uint32_t addr_be;
 	uint16_t port_be;
 };
+
+static bool delete;
 
 static void put_tuple(struct nlmsghdr *nlh, uint16_t type, const struct end *src, const struct end *dst)
 {
@@ -44,11 +48,13 @@ static size_t put_connection(void *buf, uint32_t i, uint32_t destinations, uint3
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct nfgenmsg *nfg;
 
-	nlh->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL;
+	nlh->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | (delete ? IPCTNL_MSG_CT_DELETE : IPCTNL_MSG_CT_NEW);
+	nlh->nlmsg_flags = NLM_F_REQUEST | (delete ? 0 : NLM_F_CREATE | NLM_F_EXCL);
 	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
 	nfg->nfgen_family = AF_INET;
 	put_tuple(nlh, CTA_TUPLE_ORIG, &client, &server);
+	if (delete)
+		return nlh->nlmsg_len;
 	put_tuple(nlh, CTA_TUPLE_REPLY, &server, &client);
 	mnl_attr_put_u32(nlh, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
 	mnl_attr_put_u32(nlh, CTA_TIMEOUT, htonl(TIMEOUT_S));
@@ -69,14 +75,14 @@ static int check_answers(struct mnl_socket *sock)
 	return nlh->nlmsg_type == NLMSG_ERROR ? -err->error : 0;
 }
 
-static int fill(struct mnl_socket *sock, uint32_t count, uint32_t destinations, uint32_t mark)
+static int fill(struct mnl_socket *sock, uint32_t first, uint32_t count, uint32_t destinations, uint32_t mark)
 {
 	static char buf[BATCH_BYTES] __attribute__((aligned(4)));
 	size_t bytes = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; i < count && err == 0; i++) {
-		bytes += put_connection(buf + bytes, i, destinations, mark);
+		bytes += put_connection(buf + bytes, first + i, destinations, mark);
 		if (bytes + 512 < sizeof(buf) && i + 1 < count)
 			continue;
 		if (mnl_socket_sendto(sock, buf, bytes) < 0)
@@ -90,14 +96,15 @@ static int fill(struct mnl_socket *sock, uint32_t count, uint32_t destinations, 
 int main(int argc, char **argv)
 {
 	struct mnl_socket *sock = mnl_socket_open(NETLINK_NETFILTER);
-	uint32_t number[3];
+	uint32_t number[4] = {0};
 	int err;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: nfo-ctfill COUNT DESTINATIONS MARK\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: nfo-ctfill COUNT DESTINATIONS MARK|delete [FIRST]\n");
 		return 2;
 	}
-	for (int i = 0; i < 3; i++)
+	delete = strcmp(argv[3], "delete") == 0;
+	for (int i = 0; i + 1 < argc; i++)
 		number[i] = (uint32_t)strtoul(argv[i + 1], NULL, 0);
 	if (number[1] == 0 || number[1] > 1 << 23) {
 		fprintf(stderr, "DESTINATIONS is %s, expected 1 to 8388608\n", argv[2]);
@@ -105,7 +112,7 @@ int main(int argc, char **argv)
 	}
 	err = sock == NULL || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0
 		      ? errno
-		      : fill(sock, number[0], number[1], number[2]);
+		      : fill(sock, number[3], number[0], number[1], number[2]);
 	if (err != 0)
 		fprintf(stderr, "conntrack: %s\n", strerror(err));
 	return err != 0;
