@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: core
 # limit: 420
 # Storms of events: more than the receive buffers hold, so that messages are lost. It is counted, everything
 # is read anew, forwarding goes on meanwhile, and in the end we have what the kernel has. Then what is
