@@ -10,7 +10,7 @@ PARALLEL=200
 lab_init
 check topology lab_topology veth || exit
 lab_config "$LAB_MARK_CONFIG"
-sed -i "s/^socket.*/&\nmax-connections = 4096/; /^device =/a punt-new-pps = 0" "$LAB_CONFIG"
+sed -i "s/^socket.*/&\nmax-connections = 32768/; /^device =/a punt-new-pps = 0" "$LAB_CONFIG"
 check start lab_start || exit
 # What has ended leaves conntrack soon.
 in_gw sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_{time_wait,close,last_ack,close_wait,fin_wait}=1 \
@@ -50,7 +50,7 @@ descriptors() {
 }
 
 # Memory that is kept for the most connections at a time is touched first.
-check warm-up churn $((20 * PARALLEL))
+check warm-up churn 20000
 check warm-up-gone wait_for 60 empty
 check warm-up-sound sound
 installed=$(stat_of mirror installed) began=$(date +%s%N)
