@@ -23,7 +23,7 @@ persists() {
 	ip -n "$GW" -o -4 addr show | sed 's/^[0-9]*: //; s/ *valid_lft.*//' | sort
 	ip -n "$GW" route show | sed 's/ linkdown//g; s/ dead//g' | sort
 	ip -n "$GW" neigh show 10.0.2.77 | grep -o 'lladdr [0-9a-f:]* PERMANENT'
-	in_gw nft -s list table inet filter | grep -E 'hook|devices|flow add|masquerade'
+	in_gw nft -s list table inet filter | grep -E 'hook|devices|flow add|masquerade|mark'
 }
 
 same_kernel() {
@@ -54,7 +54,7 @@ die() { # LOOP
 		lab_crash && lab_start && sleep "0.$((RANDOM % 5))" && lab_crash
 		;;
 	2)
-		lab_ruleset "$rules" &
+		lab_ruleset "$rules" $life_flow &
 		sleep "0.0$((RANDOM % 10))"
 		lab_crash && wait $!
 		;;
@@ -66,7 +66,7 @@ die() { # LOOP
 }
 
 for rules in plain masquerade; do
-	check "ruleset-$rules" lab_ruleset "$rules"
+	check "ruleset-$rules" lab_ruleset "$rules" $life_flow
 	stream_start
 	check "offloaded-$rules" wait_for 30 stream_offloaded
 	check "forwarded-$rules" forwarded

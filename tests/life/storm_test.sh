@@ -14,7 +14,7 @@ check topology lab_topology veth || exit
 lab_config "$LAB_MARK_CONFIG"
 sed -i "s/^socket.*/&\nmax-connections = 8192/" "$LAB_CONFIG"
 check start lab_start || exit
-check ruleset lab_ruleset plain
+check ruleset lab_ruleset plain $life_flow
 sysctl -qw "net.netfilter.nf_conntrack_max=$((4 * LIFE_ENTRIES))"
 # A part of the storm's connections is ours: those with the stand-in's mark.
 ours=2000 others=1000000
@@ -112,7 +112,7 @@ for ((round = 1; round <= LIFE_ROUNDS; round++)); do
 	ctfill "$LIFE_ENTRIES" 1000 0 $others 2>/dev/null &
 	fill=$!
 	for i in 1 2 3; do
-		lab_ruleset plain
+		lab_ruleset plain $life_flow
 		in_gw conntrack -F >/dev/null 2>&1
 	done
 	wait $batch $fill
@@ -139,7 +139,7 @@ check stop lab_stop
 # --- our table is full ---
 sed -i "s/^max-connections.*/max-connections = 64/" "$LAB_CONFIG"
 check start-small lab_start
-check ruleset-small lab_ruleset plain
+check ruleset-small lab_ruleset plain $life_flow
 check fill-small ctfill 100 10 0x1000
 check full wait_for 20 lab_records "r[0]['mirror']['refused'] > 0 and r[0]['mirror']['by_reason']['offloaded'] == 64" show stats
 check kernel-forwards transfer_tcp 1000000 up
