@@ -3,13 +3,14 @@
 # limit: 240
 # 100,000 connections to 1,000 destinations: taken up at the start, moved to another gateway by a
 # route, to another MAC address by a neighbour, and left alone by what does not concern them. Times
-# are printed only.
+# are printed only. COUNT is how many connections (100000).
 . "$(dirname "$0")/lib.sh"
-COUNT=100000
+: "${COUNT:=100000}"
+LAB_EAL=(--no-huge -m $((256 + COUNT / 2000)) --no-pci -l 0-1)
 lab_init
 check topology lab_topology veth || exit
 lab_config "$LAB_MARK_CONFIG"
-sed -i "s/^socket.*/&\nmax-connections = 200000/" "$LAB_CONFIG"
+sed -i "s/^socket.*/&\nmax-connections = $((2 * COUNT))/" "$LAB_CONFIG"
 
 # What is there before the daemon.
 fill() {

@@ -50,7 +50,7 @@ descriptors() {
 }
 
 # Memory that is kept for the most connections at a time is touched first.
-check warm-up churn 20000
+check warm-up churn $((50 * PARALLEL))
 check warm-up-gone wait_for 60 empty
 check warm-up-sound sound
 installed=$(stat_of mirror installed) began=$(date +%s%N)

@@ -16,6 +16,13 @@ lab_config "$LAB_MARK_CONFIG"
 sed -i "s/^socket.*/&\nmax-connections = 8192/" "$LAB_CONFIG"
 check start lab_start || exit
 check ruleset lab_ruleset plain $life_flow
+conntrack_max=$(cat /proc/sys/net/netfilter/nf_conntrack_max)
+restore() { # it is the whole machine's
+	local code=$?
+	sysctl -qw "net.netfilter.nf_conntrack_max=$conntrack_max"
+	return "$code"
+}
+trap 'restore; lab_cleanup' EXIT
 sysctl -qw "net.netfilter.nf_conntrack_max=$((10000 + 4 * LIFE_ENTRIES))"
 # A part of the storm's connections is ours: those with the stand-in's mark.
 ours=500 others=1000000
@@ -130,7 +137,7 @@ lab_mark
 sleep 2
 check fast-while-conntrack-is-full lab_fast 80
 ctfill 200 10 delete $others 2>/dev/null
-sysctl -qw "net.netfilter.nf_conntrack_max=$((10000 + 4 * LIFE_ENTRIES))"
+sysctl -qw "net.netfilter.nf_conntrack_max=$conntrack_max"
 check udp udp_end 10
 check unchanged stream_end
 check nothing-stays wait_for 60 lab_records 'r[0]["fault"] is None and r[0]["retired"] == 0' show table
