@@ -252,7 +252,7 @@ static int apply_promiscuous(const struct ctrl *c, const struct conf *was, char 
 	return 0;
 }
 
-static void apply(struct ctrl *c)
+static void apply(struct ctrl *c, const struct conf *was)
 {
 	const struct conf *conf = c->conf;
 	struct mirror_conf mc;
@@ -264,7 +264,9 @@ static void apply(struct ctrl *c)
 		dp_port_set_punt(i, conf->dp.port[i].punt_pps);
 	fill_stand_in(c, conf);
 	mc = mirror_conf(c);
-	mirror_configure(c->mirror, &mc);
+	mirror_configure(c->mirror, &mc,
+		was->n_flowtables != conf->n_flowtables
+			|| memcmp(was->flowtable, conf->flowtable, sizeof(was->flowtable)) != 0);
 }
 
 static int reload(struct ctrl *c, const struct conf *next, struct reload *r)
@@ -280,7 +282,7 @@ static int reload(struct ctrl *c, const struct conf *next, struct reload *r)
 		*c->conf = was;
 		return -1;
 	}
-	apply(c);
+	apply(c, &was);
 	r->refuse = false;
 	conf_diff(&was, next, on_change, r);
 	return 0;

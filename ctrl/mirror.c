@@ -336,7 +336,7 @@ fail:
 	return NULL;
 }
 
-void mirror_configure(struct mirror *m, const struct mirror_conf *conf)
+void mirror_configure(struct mirror *m, const struct mirror_conf *conf, bool other_stand_ins)
 {
 	struct loop_timer *dump = NULL;
 
@@ -349,7 +349,8 @@ void mirror_configure(struct mirror *m, const struct mirror_conf *conf)
 	}
 	m->conf = *conf;
 	refresh_read_sysctls(m);
-	follow_stand_ins(m);
+	if (other_stand_ins)
+		follow_stand_ins(m);
 }
 
 void mirror_destroy(struct mirror *m)

@@ -72,9 +72,9 @@ struct mirror_stats {
 struct mirror *mirror_create(struct loop *loop, struct rtnl *rtnl, const struct mirror_conf *conf);
 // Takes all its flows out of the dataplane.
 void mirror_destroy(struct mirror *mirror);
-// What of 'conf' may change while it runs: intervals, idle times and stand-ins (whose memory may be
-// written anew before). Flows whose stand-in no longer lists their interfaces leave.
-void mirror_configure(struct mirror *mirror, const struct mirror_conf *conf);
+// What of 'conf' may change while it runs: intervals, idle times and stand-ins, whose memory may have been
+// written anew. If they are others, flows whose stand-in no longer lists their interfaces leave.
+void mirror_configure(struct mirror *mirror, const struct mirror_conf *conf, bool other_stand_ins);
 void mirror_rtnl_changed(struct mirror *mirror, const struct rtnl_event *event);
 
 // Slots are 0..mirror_slots()-1; mirror_get() returns false for an empty one. A listing walks the

@@ -152,10 +152,12 @@ static void set_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGIO, &action, NULL); // net_tap's, for a signal that found its queue full
 	sigemptyset(&reload); // control reads it, no thread is interrupted
 	sigaddset(&reload, SIGHUP);
 	sigprocmask(SIG_BLOCK, &reload, NULL);
-	sigaction(SIGIO, &action, NULL); // net_tap's, for a signal that found its queue full
+	action.sa_handler = SIG_DFL; // it may have been ignored (nohup), and would not be told then
+	sigaction(SIGHUP, &action, NULL);
 }
 
 static void __rte_format_printf(1, 2) say(const char *fmt, ...)

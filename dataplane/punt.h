@@ -45,12 +45,16 @@ void punt_bucket_init(struct punt_bucket *bucket, uint32_t pps, unsigned int wor
 static inline bool punt_bucket_take(struct punt_bucket *b, uint64_t now)
 {
 	const uint64_t cost = __atomic_load_n(&b->cost, __ATOMIC_RELAXED);
+	const uint64_t depth = __atomic_load_n(&b->depth, __ATOMIC_RELAXED);
 	const int64_t ahead = (int64_t)(b->due - now);
 
 	if (likely(cost == 0))
 		return true;
-	if (ahead > (int64_t)__atomic_load_n(&b->depth, __ATOMIC_RELAXED))
+	if (unlikely(ahead > (int64_t)depth)) {
+		if (ahead > (int64_t)(depth + cost)) // by an earlier, lower rate
+			b->due = now + depth + cost;
 		return false;
+	}
 	b->due = (ahead > 0 ? b->due : now) + cost;
 	return true;
 }
