@@ -89,12 +89,6 @@ static bool same_port(const struct worker *w, unsigned int a, unsigned int b)
 	return w->ports->port[a].iface == w->ports->port[b].iface;
 }
 
-static bool set_state(struct table_entry *e, uint8_t from, uint8_t to)
-{
-	return __atomic_compare_exchange_n(
-		&e->state, &from, to, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
 // Held, so that nothing more goes the wrong way and it is told once.
 static void tell(struct worker *w, unsigned int port, const uint8_t *frame, unsigned int l2_bytes,
 	uint32_t idx, uint8_t state)
@@ -109,12 +103,12 @@ static void tell(struct worker *w, unsigned int port, const uint8_t *frame, unsi
 	};
 
 	memcpy(event.l2, frame, RTE_MIN(l2_bytes, (unsigned int)sizeof(event.l2)));
-	if (!set_state(e, state, FLOW_HELD))
+	if (!table_state(e, state, FLOW_HELD))
 		return;
 	if (rte_ring_enqueue_elem(w->events, &event, sizeof(event)) == 0)
 		return;
 	w->events_lost++;
-	set_state(e, FLOW_HELD, FLOW_FORWARD); // the next one tells
+	table_state(e, FLOW_HELD, FLOW_FORWARD); // the next one tells
 }
 
 // The kernel has sent a packet of flow 'idx' as 'm' is.
@@ -133,7 +127,7 @@ static void compare(
 		|| !same_l2(frame, hop->l2, l2_bytes))
 		tell(w, port, frame, l3 - 2u, idx, state);
 	else if (state == FLOW_SAMPLED)
-		set_state(e, FLOW_SAMPLED, FLOW_FORWARD);
+		table_state(e, FLOW_SAMPLED, FLOW_FORWARD);
 }
 
 void audit_frames(struct worker *w, unsigned int port, struct rte_mbuf *const *frames, unsigned int n)

@@ -148,10 +148,11 @@ static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, 
 // The flow is not simply forwarded. Several workers may meet FLOW_SAMPLE; one packet is taken.
 static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
 {
-	if (state == FLOW_SAMPLE
-		&& __atomic_compare_exchange_n(&e->state, &state, FLOW_SAMPLED, false,
-			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		return NFO_P_SAMPLE;
+	if (state == FLOW_SAMPLE) {
+		if (table_state(e, FLOW_SAMPLE, FLOW_SAMPLED))
+			return NFO_P_SAMPLE;
+		state = __atomic_load_n(&e->state, __ATOMIC_RELAXED);
+	}
 	if (state == FLOW_CLOSING)
 		return NFO_P_CLOSING;
 	return state == FLOW_HELD ? NFO_P_HELD : PARSE_OK;

@@ -372,18 +372,12 @@ void table_del(struct table *t, uint32_t idx)
 	t->used -= units_of(&t->entries[idx]) == TABLE_FREE_PAIR ? 2 : 1;
 }
 
-static bool table_state(struct table *t, uint32_t idx, uint8_t from, uint8_t to)
-{
-	return __atomic_compare_exchange_n(&t->entries[idx].state, &from, to, false,
-		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
 enum dp_sample table_sample(struct table *t, uint32_t idx)
 {
 	// a worker may see it leave in between
-	if (table_state(t, idx, FLOW_SAMPLED, FLOW_SAMPLE))
+	if (table_state(&t->entries[idx], FLOW_SAMPLED, FLOW_SAMPLE))
 		return DP_SAMPLE_UNSEEN;
-	return table_state(t, idx, FLOW_FORWARD, FLOW_SAMPLE) ? DP_SAMPLE_DONE : DP_SAMPLE_WAITS;
+	return table_state(&t->entries[idx], FLOW_FORWARD, FLOW_SAMPLE) ? DP_SAMPLE_DONE : DP_SAMPLE_WAITS;
 }
 
 void table_hold(struct table *t, uint32_t idx)
@@ -392,13 +386,13 @@ void table_hold(struct table *t, uint32_t idx)
 	static const uint8_t from[] = {FLOW_SAMPLE, FLOW_SAMPLED, FLOW_FORWARD};
 
 	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
-		if (table_state(t, idx, from[i], FLOW_HELD))
+		if (table_state(&t->entries[idx], from[i], FLOW_HELD))
 			return;
 }
 
 void table_release(struct table *t, uint32_t idx)
 {
-	table_state(t, idx, FLOW_HELD, FLOW_FORWARD);
+	table_state(&t->entries[idx], FLOW_HELD, FLOW_FORWARD);
 }
 
 static void fold_entry(struct table *t, uint32_t idx)

@@ -73,6 +73,13 @@ static inline uint64_t table_key_head(
 #endif
 }
 
+// Everybody's way to change 'state' but for FLOW_CLOSING. False if it is not 'from' any more.
+static inline bool table_state(struct table_entry *e, uint8_t from, uint8_t to)
+{
+	return __atomic_compare_exchange_n(
+		&e->state, &from, to, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 // A bit for each slot of 'bucket' whose signature is 'sig'.
 static inline uint32_t table_candidates(const struct table_bucket *bucket, uint16_t sig)
 {
