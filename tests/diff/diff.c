@@ -259,7 +259,7 @@ static int report(void)
 	for (int i = 0; run.masked != 0 && mask_texts[i] != NULL; i++)
 		fprintf(stderr, "# masked: %s\n", mask_texts[i]);
 	fprintf(stderr,
-		"# %s: %llu masked, %llu not sendable, ignored ARP, ND and MLD: %llu and %llu\n",
+		"# %s: %llu masked, %llu not sendable, ignored of the machines: %llu and %llu\n",
 		options.name, (unsigned long long)run.masked,
 		(unsigned long long)run.wires.unsendable,
 		(unsigned long long)run.wires.ignored[ROUTER_K],

@@ -260,13 +260,19 @@ kind() {
 
 # Both routers anew, if the last kind had another; without connections in any case.
 diff_setup() {
-	local ns reset=$diff_undo port
+	local ns undo=$diff_undo reset port code
 	if [ "$1" != "$diff_current" ]; then
 		diff_current='' diff_ip='' diff_undo='' diff_nft=''
+		"router_$1"
+		code=$?
+		[ "$code" = 0 ] || {
+			diff_undo=$undo # the last router stands still
+			return "$code"
+		}
+		reset=$undo
 		for port in "${DIFF_PORTS[@]}"; do
 			reset+="addr flush dev $port"$'\n'"link set $port up"$'\n'
 		done
-		"router_$1" || return
 		for ns in "$KR" "$GW"; do
 			ip netns exec "$ns" nft flush ruleset # or else links in flowtables cannot go
 			ip -n "$ns" -force -batch - <<<"$reset" # of a router that failed not all is there

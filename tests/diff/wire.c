@@ -7,6 +7,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +17,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { MLD_V2_REPORT = 143 }; // RFC 3810
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -163,33 +167,48 @@ bool wire_send(struct wires *wires, const struct frame *frame)
 	return true;
 }
 
-// Neighbour discovery, MLD and ARP, behind whatever tags, are of the machines, not of the flows; their
-// times differ.
+// Whether it is the machine's own, at a time of its own: neighbour discovery, MLD, or the complaint
+// half a minute later that a fragment stayed alone. 'b' is the IPv6 packet.
+static bool is_noise_v6(const uint8_t *b, size_t len)
+{
+	enum { HEADER_BYTES = 40, ALERT_BYTES = 8, NEXT_HEADER = 6 };
+	size_t at = HEADER_BYTES;
+
+	if (len < HEADER_BYTES + ALERT_BYTES + 2)
+		return false;
+	if (b[NEXT_HEADER] == IPPROTO_HOPOPTS && b[HEADER_BYTES] == IPPROTO_ICMPV6)
+		at += ALERT_BYTES; // behind the router alert of MLD
+	else if (b[NEXT_HEADER] != IPPROTO_ICMPV6)
+		return false;
+	return (b[at] >= MLD_LISTENER_QUERY && b[at] <= ND_REDIRECT) || b[at] == MLD_V2_REPORT
+	       || (b[at] == ICMP6_TIME_EXCEEDED && b[at + 1] == ICMP6_TIME_EXCEED_REASSEMBLY);
+}
+
+static bool is_noise_v4(const uint8_t *b, size_t len)
+{
+	const size_t at = (size_t)(b[0] & 15) * 4;
+
+	return len >= at + 2 && len > 20 && b[9] == IPPROTO_ICMP && b[at] == ICMP_TIME_EXCEEDED
+	       && b[at + 1] == ICMP_EXC_FRAGTIME;
+}
+
+// Not of the flows, behind whatever tags.
 static bool is_noise(const uint8_t *b, size_t len)
 {
-	enum { IPV6_BYTES = 40, ALERT_BYTES = 8, NEXT_HEADER = 6, TAGS_MAX = 2 };
+	enum { TAGS_MAX = 2 };
 	size_t at = 12;
 	uint16_t type = 0;
-	uint8_t kind = 0;
 
-	for (int i = 0; i <= TAGS_MAX && len >= at + 2; i++, at += 4) {
+	for (int i = 0; i <= TAGS_MAX && len > at + 2; i++, at += 4) {
 		type = (uint16_t)(b[at] << 8 | b[at + 1]);
 		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
 			break;
 	}
 	at += 2;
-	if (type == ETH_P_ARP)
-		return true;
-	if (type != ETH_P_IPV6 || len <= at + IPV6_BYTES)
+	if (len <= at)
 		return false;
-	b += at;
-	len -= at;
-	if (b[NEXT_HEADER] == IPPROTO_ICMPV6)
-		kind = b[IPV6_BYTES];
-	else if (b[NEXT_HEADER] == IPPROTO_HOPOPTS && b[IPV6_BYTES] == IPPROTO_ICMPV6
-		 && len > IPV6_BYTES + ALERT_BYTES)
-		kind = b[IPV6_BYTES + ALERT_BYTES]; // behind the router alert of MLD
-	return (kind >= 130 && kind <= 137) || kind == 143;
+	return type == ETH_P_ARP || (type == ETH_P_IP && is_noise_v4(b + at, len - at))
+	       || (type == ETH_P_IPV6 && is_noise_v6(b + at, len - at));
 }
 
 // What the kernel took off the front of the frame; 0 without.

@@ -33,7 +33,7 @@ struct wires {
 	unsigned int n;
 	struct wire w[WIRE_PORTS_MAX];
 	uint64_t unsendable;       // frames longer than a wire takes
-	uint64_t ignored[ROUTERS]; // ARP, neighbour discovery, MLD: the machines' own
+	uint64_t ignored[ROUTERS]; // ARP, ND, MLD, fragments that stayed alone: the machines' own
 };
 
 // TEXT: NAME=NAMESPACE/DEVICE,NAMESPACE/DEVICE,MAC,MTU, the first of the kernel's router, the
