@@ -263,7 +263,9 @@ void dp_flow_counters(uint32_t idx, struct nfo_counters *counters)
 	table_counters(dp.table, idx, &counters->packets, &counters->bytes, &tick);
 	// a worker may be a tick ahead of this reading
 	age_s = (uint16_t)(now - tick) == UINT16_MAX ? 0 : (uint16_t)(now - tick);
-	counters->used_ns = counters->packets != 0 ? now_ns() - (uint64_t)age_s * NS_PER_S : 0;
+	// samples are uses that are not counted; a tick of 0 may be none
+	counters->used_ns =
+		counters->packets != 0 || tick != 0 ? now_ns() - (uint64_t)age_s * NS_PER_S : 0;
 }
 
 unsigned int dp_events(struct dp_event *events, unsigned int n)

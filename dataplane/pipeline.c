@@ -126,13 +126,18 @@ static void flow_close(struct worker *w, uint32_t idx)
 		w->events_lost++; // table_fold() finds it
 }
 
+static inline void use(const struct worker *w, struct table_entry *e)
+{
+	if (unlikely(e->used_tick != w->tick))
+		e->used_tick = w->tick;
+}
+
 static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, uint32_t bytes)
 {
 	const uint8_t me = (uint8_t)(w->id + 1);
 	uint8_t nobody = 0;
 
-	if (unlikely(e->used_tick != w->tick))
-		e->used_tick = w->tick;
+	use(w, e);
 	if (unlikely(e->owner != me)
 		&& !(e->owner == nobody
 			&& __atomic_compare_exchange_n(&e->owner, &nobody, me, false,
@@ -145,12 +150,15 @@ static inline void count(struct worker *w, struct table_entry *e, uint32_t idx, 
 	e->bytes += bytes;
 }
 
-// The flow is not simply forwarded. Several workers may meet FLOW_SAMPLE; one packet is taken.
-static enum nfo_punt special_verdict(struct table_entry *e, uint8_t state)
+// The flow is not simply forwarded. Several workers may meet FLOW_SAMPLE; one packet is taken. It is a use
+// of the flow too: of one with few packets each may be a sample.
+static enum nfo_punt special_verdict(const struct worker *w, struct table_entry *e, uint8_t state)
 {
 	if (state == FLOW_SAMPLE) {
-		if (table_state(e, FLOW_SAMPLE, FLOW_SAMPLED))
+		if (table_state(e, FLOW_SAMPLE, FLOW_SAMPLED)) {
+			use(w, e);
 			return NFO_P_SAMPLE;
+		}
 		state = __atomic_load_n(&e->state, __ATOMIC_RELAXED);
 	}
 	if (state == FLOW_CLOSING)
@@ -170,7 +178,7 @@ static inline enum nfo_punt flow_verdict(
 		return NFO_P_TCP_FLAGS;
 	}
 	if (unlikely(state > FLOW_SAMPLED)) {
-		const enum nfo_punt verdict = special_verdict(e, state);
+		const enum nfo_punt verdict = special_verdict(w, e, state);
 
 		if (verdict != PARSE_OK)
 			return verdict;

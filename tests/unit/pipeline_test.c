@@ -263,7 +263,8 @@ static void test_syn_keeps_flow(void **state)
 	assert_int_equal(t.worker[0]->to_wire[WAN].n, 1);
 }
 
-// One packet of a flow that is to be sampled goes to the kernel as it came; closing is not undone.
+// One packet of a flow that is to be sampled goes to the kernel as it came, and is a use; closing is not
+// undone.
 static void test_sample(void **state)
 {
 	struct worker *w = t.worker[0];
@@ -275,6 +276,8 @@ static void test_sample(void **state)
 	assert_int_equal(w->punts[NFO_P_SAMPLE], 1);
 	assert_int_equal(w->to_twin[LAN].n, 1);
 	assert_int_equal(packet_ip(&p)->time_to_live, 64);
+	assert_int_equal(t.table->entries[t.flow[0]].packets, 0);
+	assert_int_equal(t.table->entries[t.flow[0]].used_tick, 5);
 	feed(w, &p, &up, LAN);
 	assert_int_equal(w->to_wire[WAN].n, 1);
 	t.table->entries[t.flow[0]].state = FLOW_CLOSING;
