@@ -28,19 +28,20 @@ static bool same_end(const union nfo_addr *a, const union nfo_addr *b, bool has_
 	return memcmp(a, b, sizeof(*a)) == 0 && (!has_port || aport_be == bport_be);
 }
 
-// As a packet of the tuple looks, or one of the other direction behind NAT.
-static bool match_tuple(const struct ct_match *m, const struct nfo_tuple *t)
+static bool same_ends(const struct ct_match *m, const struct nfo_tuple *t)
 {
 	const struct nfo_tuple *w = &m->tuple;
 
-	return (same_end(&w->src, &t->src, m->has_sport, w->sport_be, t->sport_be)
-		       && (!m->has_dst
-			       || same_end(
-				       &w->dst, &t->dst, m->has_dport, w->dport_be, t->dport_be)))
-	       || (same_end(&w->src, &t->dst, m->has_sport, w->sport_be, t->dport_be)
-		       && (!m->has_dst
-			       || same_end(
-				       &w->dst, &t->src, m->has_dport, w->dport_be, t->sport_be)));
+	return same_end(&w->src, &t->src, m->has_sport, w->sport_be, t->sport_be)
+	       && (!m->has_dst || same_end(&w->dst, &t->dst, m->has_dport, w->dport_be, t->dport_be));
+}
+
+// As a packet of the tuple looks, or one of the other direction behind NAT.
+static bool match_tuple(const struct ct_match *m, const struct nfo_tuple *t)
+{
+	const struct nfo_tuple swapped = nfo_tuple_swapped(t);
+
+	return same_ends(m, t) || same_ends(m, &swapped);
 }
 
 bool ct_match(const struct ct_match *m, const struct ct_conn *conn)
@@ -78,15 +79,11 @@ static int get(struct ct_find *f, const struct nfo_tuple *tuple)
 
 static int get_both(struct ct_find *f)
 {
-	struct nfo_tuple other = f->match.tuple;
+	const struct nfo_tuple swapped = nfo_tuple_swapped(&f->match.tuple);
 	int err = get(f, &f->match.tuple);
 
-	other.src = f->match.tuple.dst;
-	other.dst = f->match.tuple.src;
-	other.sport_be = f->match.tuple.dport_be;
-	other.dport_be = f->match.tuple.sport_be;
 	if (err == 0 && f->n == 0)
-		err = get(f, &other);
+		err = get(f, &swapped);
 	f->end = -ENOENT;
 	return err;
 }

@@ -99,18 +99,8 @@ static int set_port(const struct parse *p, enum key key, uint16_t *port)
 
 static int set_proto(const struct parse *p, uint8_t *proto)
 {
-	static const struct {
-		const char *word;
-		uint8_t proto;
-	} known[] = {{"tcp", NFO_TCP}, {"udp", NFO_UDP}, {"gre", NFO_GRE}};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		if (strcmp(known[i].word, p->value[KEY_PROTO]) == 0) {
-			*proto = known[i].proto;
-			return 0;
-		}
-	}
-	return bad_value(p, KEY_PROTO, "tcp, udp or gre");
+	*proto = nfo_proto_parse(p->value[KEY_PROTO]);
+	return *proto != 0 ? 0 : bad_value(p, KEY_PROTO, "tcp, udp or gre");
 }
 
 // Cuts ":PORT" off, if there has to be one. Changes 'text'.

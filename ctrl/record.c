@@ -128,18 +128,11 @@ static void put_nat(json_t *o, const struct ct_conn *conn)
 		put_end(o, "nat_dst", "nat_dport", reply->family, &reply->src, reply->sport_be);
 }
 
-static const char *proto_word(uint8_t proto)
-{
-	if (proto == NFO_GRE)
-		return "gre";
-	return proto == NFO_TCP ? "tcp" : "udp";
-}
-
 static void put_tuples(json_t *o, const struct ct_conn *conn)
 {
 	const struct nfo_tuple *orig = &conn->orig, *reply = &conn->reply;
 
-	put_text(o, "proto", proto_word(orig->proto));
+	put_text(o, "proto", nfo_proto_word(orig->proto));
 	put_text(o, "family", orig->family == NFO_IPV6 ? "ipv6" : "ipv4");
 	put_end(o, "src", "sport", orig->family, &orig->src, orig->sport_be);
 	put_end(o, "dst", "dport", orig->family, &orig->dst, orig->dport_be);
@@ -238,7 +231,7 @@ json_t *record_untracked(const struct ct_match *match, const struct why *why)
 	const struct nfo_tuple *t = &match->tuple;
 	json_t *o = json_object();
 
-	put_text(o, "proto", proto_word(t->proto));
+	put_text(o, "proto", nfo_proto_word(t->proto));
 	put_text(o, "family", t->family == NFO_IPV6 ? "ipv6" : "ipv4");
 	put_end(o, "src", "sport", t->family, &t->src, t->sport_be);
 	if (match->has_dst)

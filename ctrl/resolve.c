@@ -225,18 +225,6 @@ static enum nfo_reason find_paths(const struct resolve_view *v, const struct ct_
 	return reason;
 }
 
-static struct nfo_tuple swapped(const struct nfo_tuple *t)
-{
-	return (struct nfo_tuple){
-		.src = t->dst,
-		.dst = t->src,
-		.sport_be = t->dport_be,
-		.dport_be = t->sport_be,
-		.family = t->family,
-		.proto = t->proto,
-	};
-}
-
 // The least of what bounds it: ip_dst_mtu_maybe_forward(), ip6_dst_mtu_maybe_forward().
 static uint16_t path_mtu(
 	const struct rtnl_route *route, const struct rtnl_link *dev, uint8_t family)
@@ -286,7 +274,7 @@ static enum nfo_reason fill_flow(const struct resolve_view *v, const struct ct_c
 		return NFO_R_NO_NEIGHBOUR;
 	memset(flow, 0, sizeof(*flow)); // flows are compared as bytes
 	flow->match = d == 0 ? c->orig : c->reply;
-	flow->out = swapped(other);
+	flow->out = nfo_tuple_swapped(other);
 	flow->in_port = out[1 - d].in_port;
 	memcpy(flow->in_vlan, out[1 - d].vlan, sizeof(flow->in_vlan));
 	out_port = path_out_port(&v->path, &out[d], spread_hash(&flow->out));

@@ -18,19 +18,12 @@ static bool fail(const struct parse *p, const char *error, const char *expected)
 
 static bool get_proto(const struct parse *p, uint8_t *proto)
 {
-	static const struct {
-		const char *word;
-		uint8_t proto;
-	} known[] = {{"tcp", NFO_TCP}, {"udp", NFO_UDP}, {"gre", NFO_GRE}};
 	const char *word = json_string_value(json_object_get(p->request, "proto"));
 
-	for (size_t i = 0; word != NULL && i < sizeof(known) / sizeof(known[0]); i++)
-		if (strcmp(known[i].word, word) == 0) {
-			*proto = known[i].proto;
-			return true;
-		}
-	return fail(p, word != NULL ? "'proto' is none that is offloaded" : "no 'proto'",
-		"\"tcp\", \"udp\" or \"gre\"");
+	*proto = word != NULL ? nfo_proto_parse(word) : 0;
+	return *proto != 0
+	       || fail(p, word != NULL ? "'proto' is none that is offloaded" : "no 'proto'",
+		       "\"tcp\", \"udp\" or \"gre\"");
 }
 
 static bool get_addr(const char *text, uint8_t *family, union nfo_addr *addr)

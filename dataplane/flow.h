@@ -148,6 +148,13 @@ enum nfo_punt {
 		NFO_N_PUNTS
 };
 
+// The protocol called "tcp", "udp" or "gre", and 0 for other words; and its name.
+uint8_t nfo_proto_parse(const char *word);
+const char *nfo_proto_word(uint8_t proto);
+
+// The tuple of packets that come back, where nothing is translated.
+struct nfo_tuple nfo_tuple_swapped(const struct nfo_tuple *tuple);
+
 const char *nfo_reason_word(enum nfo_reason r);
 const char *nfo_reason_text(enum nfo_reason r);
 const char *nfo_punt_word(enum nfo_punt p);
