@@ -120,7 +120,6 @@ const struct nft_flowtable *mirror_flowtable_of(
 	const struct mirror *m, const struct ct_conn *conn, int a, int b)
 {
 	const struct nft_flowtable *ft = offer_stand_in(m, conn);
-	const uint8_t family = conn->orig.family == NFO_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 
 	if (ft != NULL && mirror_lists(m, ft, a) && mirror_lists(m, ft, b))
 		return ft;
@@ -128,7 +127,7 @@ const struct nft_flowtable *mirror_flowtable_of(
 		return NULL;
 	for (unsigned int i = 0; i < nft_list(m->nft)->n; i++) {
 		ft = &nft_list(m->nft)->list[i];
-		if ((ft->family == NFPROTO_INET || ft->family == family) && mirror_lists(m, ft, a)
+		if (nft_flowtable_fits(ft, conn->orig.family, conn->mark) && mirror_lists(m, ft, a)
 			&& mirror_lists(m, ft, b))
 			return ft;
 	}

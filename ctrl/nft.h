@@ -17,6 +17,7 @@ struct nlmsghdr;
 struct nft;
 
 enum { NFT_NAME_LEN = 256 }; // NFT_NAME_MAXLEN of the kernel
+enum { NFT_FAMILY_INET = 1 }; // NFPROTO_INET; _IPV4 and _IPV6 are NFO_IPV4 and NFO_IPV6
 enum { NFT_FLAG_OFFLOAD = 1, NFT_FLAG_COUNTER = 2 };
 
 struct nft_flowtable {
@@ -34,6 +35,15 @@ struct nft_flowtable {
 	bool from_config;
 	uint32_t mark_value, mark_mask;
 };
+
+// May the flowtable hold connections of this address family with this mark? The mark counts for those
+// of config.ini alone.
+static inline bool nft_flowtable_fits(const struct nft_flowtable *ft, uint8_t family, uint32_t mark)
+{
+	if (ft->from_config)
+		return (mark & ft->mark_mask) == ft->mark_value;
+	return ft->family == NFT_FAMILY_INET || ft->family == family;
+}
 
 struct nft_flowtables {
 	struct nft_flowtable *list; // owned; sorted by family, table, name

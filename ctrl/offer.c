@@ -20,12 +20,9 @@ enum { DUMP_PAUSES = 5 }; // a round of dumps by the timer comes so many times i
 
 const struct nft_flowtable *offer_stand_in(const struct mirror *m, const struct ct_conn *conn)
 {
-	for (unsigned int i = 0; i < m->conf.n_stand_in; i++) {
-		const struct nft_flowtable *ft = &m->conf.stand_in[i];
-
-		if ((conn->mark & ft->mark_mask) == ft->mark_value)
-			return ft;
-	}
+	for (unsigned int i = 0; i < m->conf.n_stand_in; i++)
+		if (nft_flowtable_fits(&m->conf.stand_in[i], conn->orig.family, conn->mark))
+			return &m->conf.stand_in[i];
 	return NULL;
 }
 

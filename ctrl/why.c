@@ -126,10 +126,7 @@ static void ask_admissible(struct ask *a)
 
 static bool fits(const struct nft_flowtable *ft, const struct ct_conn *c)
 {
-	if (ft->from_config)
-		return (c->mark & ft->mark_mask) == ft->mark_value;
-	return ft->family == NFPROTO_INET
-	       || ft->family == (c->orig.family == NFO_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	return nft_flowtable_fits(ft, c->orig.family, c->mark);
 }
 
 // Of the kernel's flowtables for this family: any, and one that rules refer to.
