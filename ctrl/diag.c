@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <linux/if_bonding.h>
-
+#include "path.h"
 #include "text.h"
 
 enum {
@@ -139,14 +138,12 @@ static void check_flowtable(const struct search *s, const struct nft_flowtable *
 	text_flowtable(ft, name);
 	if (ft->use == 0)
 		tell(s, "unused-flowtable", name,
-			"No rule adds connections to flowtable %.100s: a chain of type filter hook "
-			"forward "
+			"No rule adds connections to flowtable %.100s: a chain of type filter hook forward "
 			"needs a rule with 'flow add @%.60s'.",
 			name, ft->name);
 	if (ft->flags & NFT_FLAG_OFFLOAD)
 		tell(s, "offload-flag", name,
-			"Flowtable %.100s has 'flags offload', which is for NICs of the kernel's: "
-			"remove "
+			"Flowtable %.100s has 'flags offload', which is for NICs of the kernel's: remove "
 			"the flag, the workers need none.",
 			name);
 }
@@ -158,14 +155,12 @@ static void check_flowtables(const struct search *s)
 
 	if (n == 0 && v->unsupported != NULL)
 		tell(s, "no-flowtable", "",
-			"Nothing is offloaded, since there are no flowtables: %s. A [flowtable "
-			"NAME] in "
+			"Nothing is offloaded, since there are no flowtables: %s. A [flowtable NAME] in "
 			"config.ini can stand in.",
 			v->unsupported);
 	else if (n == 0)
 		tell(s, "no-flowtable", "",
-			"Nothing is offloaded, since nftables has no flowtable: load one that "
-			"lists the "
+			"Nothing is offloaded, since nftables has no flowtable: load one that lists the "
 			"twins, such as config/flowtable.nft.");
 	for (unsigned int i = 0; i < n; i++)
 		check_flowtable(s, v->flowtable(v->arg, i));
@@ -191,14 +186,12 @@ static void check_listed(const struct search *s, const struct rtnl_link *link)
 	text_flowtable(ft, name);
 	if (lower != NULL)
 		tell(s, "missing-vlan", link->name,
-			"Connections by %s stay with the kernel: no flowtable lists it or %s below "
-			"it. Add "
+			"Connections by %s stay with the kernel: no flowtable lists it or %s below it. Add "
 			"either to the devices of flowtable %.100s.",
 			link->name, lower->name, name);
 	else
 		tell(s, "missing-device", link->name,
-			"Connections by %s stay with the kernel: no flowtable lists it. Add it to "
-			"the "
+			"Connections by %s stay with the kernel: no flowtable lists it. Add it to the "
 			"devices of flowtable %.100s.",
 			link->name, name);
 }
@@ -212,18 +205,15 @@ static void check_bond(const struct search *s, const struct rtnl_link *bond)
 
 	if (!is_kind(bond, "bond") || !has_twin_slave(v, bond))
 		return;
-	if (bond->bond_mode != BOND_MODE_ACTIVEBACKUP && bond->bond_mode != BOND_MODE_XOR
-		&& bond->bond_mode != BOND_MODE_8023AD)
+	if (!path_bond_mode(bond->bond_mode))
 		tell(s, "bond-mode", bond->name,
-			"Connections by %s stay with the kernel: its mode spreads packets of a "
-			"connection. "
+			"Connections by %s stay with the kernel: its mode spreads packets of a connection. "
 			"Use active-backup, balance-xor or 802.3ad.",
 			bond->name);
 	for (const struct rtnl_link *l = first_link(v); l != NULL; l = link_after(v, l))
 		if (l->master == bond->ifindex && !is_twin(v, l))
 			tell(s, "bond-member", l->name,
-				"%s is no twin, but belongs to %s as twins do: connections by %s "
-				"stay with "
+				"%s is no twin, but belongs to %s as twins do: connections by %s stay with "
 				"the kernel.",
 				l->name, bond->name, bond->name);
 }
@@ -237,14 +227,12 @@ static void check_master(const struct search *s, const struct rtnl_link *twin)
 		return;
 	if (is_kind(master, "bridge"))
 		tell(s, "bridge-port", twin->name,
-			"%s is a port of bridge %s, and paths over a bridge stay with the kernel: "
-			"give the "
+			"%s is a port of bridge %s, and paths over a bridge stay with the kernel: give the "
 			"addresses to %s itself.",
 			twin->name, master->name, twin->name);
 	else
 		tell(s, "enslaved", twin->name,
-			"%s belongs to %s (%s), which the workers do not know: its connections "
-			"stay with "
+			"%s belongs to %s (%s), which the workers do not know: its connections stay with "
 			"the kernel.",
 			twin->name, master->name, master->kind);
 }
@@ -266,8 +254,7 @@ static void check_twin(const struct search *s, const struct rtnl_link *twin)
 	check_master(s, twin);
 	if (pppoe)
 		tell(s, "pppoe", twin->name,
-			"A PPPoE session runs over %s: its connections stay with the kernel, since "
-			"the "
+			"A PPPoE session runs over %s: its connections stay with the kernel, since the "
 			"workers do not do PPPoE.",
 			twin->name);
 	if (twin->master == 0 && !pppoe && !has_vlan(v, twin)
@@ -288,8 +275,7 @@ static void check_twins_exist(const struct search *s)
 			l = link_after(v, l);
 		if (l == NULL)
 			tell(s, "twin-gone", name,
-				"There is no interface %s any more: give it back its name, or "
-				"restart the "
+				"There is no interface %s any more: give it back its name, or restart the "
 				"daemon.",
 				name);
 	}
@@ -316,8 +302,7 @@ static void check_forwarding(const struct search *s, bool forwards)
 			"The kernel does not forward IPv4: 'sysctl -w net.ipv4.ip_forward=1'.");
 	if (count_routed(v, DIAG_IPV6) > 1 && v->sysctl(v->arg, "ipv6/conf/all/forwarding", 1) == 0)
 		tell(s, "no-forwarding", "IPv6",
-			"The kernel does not forward IPv6: 'sysctl -w "
-			"net.ipv6.conf.all.forwarding=1'.");
+			"The kernel does not forward IPv6: 'sysctl -w net.ipv6.conf.all.forwarding=1'.");
 }
 
 // The greater of both values counts, and 1 is strict. Where all routes are symmetric it does no
@@ -342,8 +327,7 @@ static void check_ipv4_conf(struct search *s, const struct rtnl_link *link, bool
 			link->name, link->name);
 	if (v->asymmetric != 0 && filters_reverse_path(v, link->name))
 		tell(s, "rp-filter", link->name,
-			"rp_filter of %s is strict, but directions of connections use different "
-			"interfaces: "
+			"rp_filter of %s is strict, but directions of connections use different interfaces: "
 			"the kernel drops their packets. 'sysctl -w net/ipv4/conf/%s/rp_filter=2'.",
 			link->name, link->name);
 }
@@ -358,8 +342,7 @@ static void check_conntrack(const struct search *s)
 
 	if (!v->conntrack) {
 		tell(s, "no-conntrack", "",
-			"Nothing is offloaded, since the kernel has no conntrack or it cannot be "
-			"read: "
+			"Nothing is offloaded, since the kernel has no conntrack or it cannot be read: "
 			"'modprobe nf_conntrack_netlink', and CAP_NET_ADMIN.");
 		return;
 	}
@@ -369,8 +352,7 @@ static void check_conntrack(const struct search *s)
 			"net.netfilter.nf_conntrack_events=1'.");
 	if (max != 0 && 10 * count >= 9 * max)
 		tell(s, "conntrack-full", "",
-			"Conntrack's table is nearly full, and new connections will be dropped: "
-			"raise "
+			"Conntrack's table is nearly full, and new connections will be dropped: raise "
 			"net.netfilter.nf_conntrack_max, now %llu.",
 			(unsigned long long)max);
 }
@@ -383,8 +365,7 @@ static void check_mirror(const struct search *s)
 			"max-connections in config.ini.");
 	if (s->v->ipsec)
 		tell(s, "ipsec", "",
-			"All connections stay with the kernel while it has IPsec policies: see 'ip "
-			"xfrm "
+			"All connections stay with the kernel while it has IPsec policies: see 'ip xfrm "
 			"policy'.");
 }
 

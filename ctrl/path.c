@@ -68,6 +68,11 @@ static int slave_port(const struct path_view *v, int ifindex)
 	return port >= 0 && !v->hooked(v->arg, slave->name) ? port : -1;
 }
 
+bool path_bond_mode(uint8_t mode)
+{
+	return mode == BOND_MODE_ACTIVEBACKUP || mode == BOND_MODE_XOR || mode == BOND_MODE_8023AD;
+}
+
 static enum nfo_reason find_bond(
 	const struct path_view *v, const struct rtnl_link *bond, struct path *path)
 {
@@ -77,18 +82,12 @@ static enum nfo_reason find_bond(
 	if (group < 0)
 		return NFO_R_NOT_PORT;
 	path->in_port = (uint16_t)group;
-	switch (bond->bond_mode) {
-	case BOND_MODE_ACTIVEBACKUP:
-		port = slave_port(v, bond->bond_active);
-		path->out_port = (uint16_t)port;
-		return port >= 0 ? NFO_R_OFFLOADED : NFO_R_NOT_PORT;
-	case BOND_MODE_XOR:
-	case BOND_MODE_8023AD:
-		path->spread = true;
-		return path_out_port(v, path, 0) >= 0 ? NFO_R_OFFLOADED : NFO_R_NOT_PORT;
-	default:
+	if (!path_bond_mode(bond->bond_mode))
 		return NFO_R_BOND_MODE;
-	}
+	path->spread = bond->bond_mode != BOND_MODE_ACTIVEBACKUP;
+	port = path->spread ? path_out_port(v, path, 0) : slave_port(v, bond->bond_active);
+	path->out_port = (uint16_t)port;
+	return port >= 0 ? NFO_R_OFFLOADED : NFO_R_NOT_PORT;
 }
 
 static enum nfo_reason find_base(const struct path_view *v, struct path *path)

@@ -31,6 +31,9 @@ struct path {
 	uint16_t out_port; // unless 'spread'
 };
 
+// Can the workers choose the port that a bond of this mode sends a packet by?
+bool path_bond_mode(uint8_t mode);
+
 // Fills 'path' and returns NFO_R_OFFLOADED, or the reason why packets by 'ifindex' are the kernel's.
 enum nfo_reason path_find(const struct path_view *view, int ifindex, struct path *path);
 

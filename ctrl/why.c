@@ -167,8 +167,7 @@ static void say_not_taken(struct ask *a)
 	kernel_flowtables(a, &any, &used);
 	if (mark != NULL && any == NULL)
 		say_no(a->why, "offered", reason,
-			"its mark 0x%x is not that of [flowtable %s], 0x%x/0x%x: no rule has set "
-			"it, or "
+			"its mark 0x%x is not that of [flowtable %s], 0x%x/0x%x: no rule has set it, or "
 			"it is not established",
 			a->conn->mark, mark->name, mark->mark_value, mark->mark_mask);
 	else if (any == NULL)
@@ -177,16 +176,14 @@ static void say_not_taken(struct ask *a)
 			unsupported != NULL ? ": " : "", unsupported != NULL ? unsupported : "");
 	else if (used == NULL)
 		say_no(a->why, "offered", reason,
-			"no rule refers to flowtable %.100s: 'flow add @%.60s' is missing in a "
-			"chain of "
+			"no rule refers to flowtable %.100s: 'flow add @%.60s' is missing in a chain of "
 			"hook forward",
 			text_flowtable(any, name), any->name);
 	else if (a->conn->orig.proto == NFO_TCP && !(a->conn->status & IPS_ASSURED))
 		say_no(a->why, "offered", reason, "the kernel takes TCP once it is assured");
 	else
 		say_no(a->why, "offered", reason,
-			"no rule has added it to flowtable %.100s: the rule with 'flow add' does "
-			"not "
+			"no rule has added it to flowtable %.100s: the rule with 'flow add' does not "
 			"match it, or is not reached, or no packet has passed since it was loaded",
 			text_flowtable(used, name));
 }
@@ -269,8 +266,7 @@ static void ask_routes(struct ask *a)
 		return;
 	if (reason == NFO_R_NO_ROUTE && v->rules(v->arg, a->conn->orig.family)->iif)
 		say_no(a->why, "routes", reason,
-			"no interface of a flowtable has routes for it both ways (VRFs or ip rules "
-			"look at "
+			"no interface of a flowtable has routes for it both ways (VRFs or ip rules look at "
 			"interfaces)");
 	else if (reason == NFO_R_NO_ROUTE)
 		say_no(a->why, "routes", reason, "the kernel has no route to %s for packets of it",
