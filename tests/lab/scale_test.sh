@@ -36,11 +36,6 @@ all_forwarded() {
 	lab_records "r[0]['mirror']['by_reason']['offloaded'] == $COUNT" show stats
 }
 
-# stat KEY: of the mirror.
-stat_of() {
-	lab_records "r[0]['mirror']['$1'] or '0'" show stats
-}
-
 # Has every flow's original this MAC address, and none another one?
 all_to() {
 	lab_records "all(x['original']['eth_dst'] == '$1' for x in r) and len(r) == $COUNT" show flows
@@ -48,6 +43,10 @@ all_to() {
 
 settled() {
 	lab_records "r[0]['routes']['in_doubt'] == 0" show stats && sleep 0.5
+}
+
+touched() {
+	echo "$(lab_sum mirror.replaced show stats) $(lab_sum mirror.held show stats)"
 }
 
 check fill fill
@@ -58,20 +57,20 @@ echo "start to last flow: $((($(date +%s%N) - began) / 1000000)) ms" >&2
 grep 'connections were there' "$LAB_LOG" >&2
 check at-gateway all_to 02:00:00:00:02:02
 
-replaced=$(stat_of replaced)
+replaced=$(lab_sum mirror.replaced show stats)
 ip -n "$GW" route replace 10.128.0.0/9 via 10.0.2.3
 check route wait_for 20 all_to 02:00:00:00:02:03
-check each-replaced-once eval '[ $(($(stat_of replaced) - replaced)) = '$COUNT' ]'
-echo "route change: all flows after $(stat_of settle_ms) ms" >&2
+check each-replaced-once eval '[ $(($(lab_sum mirror.replaced show stats) - replaced)) = '$COUNT' ]'
+echo "route change: all flows after $(lab_sum mirror.settle_ms show stats) ms" >&2
 
 # A neighbour's new address touches the next hop alone.
-replaced=$(stat_of replaced) held=$(stat_of held)
+before=$(touched)
 ip -n "$GW" neigh replace 10.0.2.3 lladdr 02:00:00:00:02:99 dev wan nud permanent
 check neighbour wait_for 20 all_to 02:00:00:00:02:99
-check none-touched eval '[ "$(stat_of replaced) $(stat_of held)" = "$replaced $held" ]'
+check none-touched eval '[ "$(touched)" = "$before" ]'
 
 # Nor does what is beside them.
-asked=$(lab_records 'r[0]["routes"]["asked"]' show stats)
+asked=$(lab_sum routes.asked show stats)
 others() {
 	ip -n "$GW" route add 10.200.0.0/24 via 10.0.2.2 && ip -n "$GW" link add name extra0 type veth peer name extra1 &&
 		ip -n "$GW" link set extra0 up && ip -n "$GW" addr add 10.9.9.1/24 dev extra0 &&
@@ -79,8 +78,8 @@ others() {
 }
 check others others
 check settled wait_for 10 settled
-check others-touch-none eval '[ "$(stat_of replaced) $(stat_of held)" = "$replaced $held" ]'
-echo "route queries for others: $(($(lab_records 'r[0]["routes"]["asked"]' show stats) - asked))" >&2
+check others-touch-none eval '[ "$(touched)" = "$before" ]'
+echo "route queries for others: $(($(lab_sum routes.asked show stats) - asked))" >&2
 
 # A more specific route takes its part along; what it leads to is unknown: the kernel's.
 ip -n "$GW" route add 10.128.0.0/25 via 10.0.2.50

@@ -27,10 +27,6 @@ churn() { # COUNT
 	in_cl "$LAB_BUILD/tests/nfo-churn" call 10.0.2.2 "$1" "$PARALLEL" >&2
 }
 
-stat_of() { # OBJECT KEY
-	lab_records "r[0]['$1']['$2']" show stats || true
-}
-
 # Nothing is left of any connection: not in the mirror, not in the table, not on its way out.
 empty() {
 	lab_records "r[0]['mirror']['connections'] == 0 and not any(r[0]['mirror']['by_reason'].values())
@@ -53,11 +49,11 @@ descriptors() {
 check warm-up churn $((50 * PARALLEL))
 check warm-up-gone wait_for 60 empty
 check warm-up-sound sound
-installed=$(stat_of mirror installed) began=$(date +%s%N)
+installed=$(lab_sum mirror.installed show stats) began=$(date +%s%N)
 rss=$(rss_kb) fds=$(descriptors)
 check churn churn "$LIFE_CONNECTIONS"
 echo "$LIFE_CONNECTIONS connections in $((($(date +%s%N) - began) / 1000000)) ms" >&2
-installed=$(($(stat_of mirror installed) - installed))
+installed=$(($(lab_sum mirror.installed show stats) - installed))
 echo "$installed of them were given to the workers" >&2
 check sound-at-once sound
 check gone wait_for 60 empty
