@@ -343,7 +343,6 @@ int ctrl_start(struct ctrl *c, struct conf *conf)
 	int ret;
 
 	c->conf = conf;
-
 	c->rtnl = rtnl_create(c->loop, rtnl_changed, c);
 	if (c->rtnl == NULL) {
 		ret = -errno;

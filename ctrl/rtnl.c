@@ -150,7 +150,6 @@ static uint8_t family_of(const struct nlmsghdr *nlh)
 
 // Events and the answers of dumps, which are alike. Of addresses the kernel tells what routes come and
 // go with them, but for those that IPv4 drops with the address that they prefer.
-
 static void on_message(void *arg, const struct nlmsghdr *nlh)
 {
 	struct rtnl *r = arg;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl_text.h"
 #include "ctl_why.h"
 
 enum { CELL_SIZE = 640, MAX_COLUMNS = 16 };
@@ -35,34 +36,25 @@ struct printer {
 	bool titled;
 };
 
-static void copy(char *text, size_t size, const char *from)
-{
-	snprintf(text, size, "%s", from);
-	for (char *p = text; *p != '\0'; p++) { // names may hold what moves a terminal
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
-	}
-}
-
 static void scalar(const json_t *value, char *text, size_t size)
 {
 	if (json_is_string(value))
-		copy(text, size, json_string_value(value));
+		ctl_text(text, size, json_string_value(value));
 	else if (json_is_integer(value))
 		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_real(value))
 		snprintf(text, size, "%.3f", json_real_value(value));
 	else if (json_is_boolean(value))
-		copy(text, size, json_is_true(value) ? "yes" : "no");
+		ctl_text(text, size, json_is_true(value) ? "yes" : "no");
 	else
-		copy(text, size, "-");
+		ctl_text(text, size, "-");
 }
 
 static void list(const json_t *array, char *text, size_t size)
 {
 	size_t len = 0;
 
-	copy(text, size, json_array_size(array) ? "" : "-");
+	ctl_text(text, size, json_array_size(array) ? "" : "-");
 	for (size_t i = 0; i < json_array_size(array) && len + 2 < size; i++) {
 		if (i > 0)
 			text[len++] = ',';
@@ -80,7 +72,7 @@ static void member(const json_t *record, const char *key, char *text, size_t siz
 	else
 		scalar(value, text, size);
 	if (text[0] == '\0')
-		copy(text, size, "-");
+		ctl_text(text, size, "-");
 }
 
 static json_int_t number(const json_t *record, const char *key)
@@ -116,7 +108,7 @@ static void nat(const json_t *record, const char *key, char *text, size_t size)
 	size_t len = 0;
 
 	(void)key;
-	copy(text, size, "-");
+	ctl_text(text, size, "-");
 	if (json_object_get(record, "nat_src")) {
 		len = (size_t)snprintf(text, size, "src=");
 		len += endpoint(record, "nat_src", "nat_sport", text + len, size - len);
@@ -133,7 +125,7 @@ static void path(const json_t *record, const char *key, char *text, size_t size)
 
 	(void)key;
 	if (!json_object_get(record, "in")) {
-		copy(text, size, "-");
+		ctl_text(text, size, "-");
 		return;
 	}
 	member(record, "in", in, sizeof(in));
@@ -351,7 +343,7 @@ static void print_row(const struct column *columns, const json_t *record, const 
 		if (record)
 			columns[c].cell(record, columns[c].key, text, sizeof(text));
 		else
-			copy(text, sizeof(text), columns[c].title);
+			ctl_text(text, sizeof(text), columns[c].title);
 		over = print_cell(&columns[c], text, width - over);
 	}
 }

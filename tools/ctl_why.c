@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl_text.h"
+
 enum { NUMBER_MAX = 65535 };
 
 static bool parse_number(const char *text, int *number)
@@ -94,10 +96,7 @@ static const char *text_of(const json_t *record, const char *key, char text[1024
 {
 	const char *from = json_string_value(json_object_get(record, key));
 
-	snprintf(text, 1024, "%s", from != NULL ? from : "-");
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	ctl_text(text, 1024, from != NULL ? from : "-");
 	return text;
 }
 
