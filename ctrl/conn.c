@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
+
+#include "slots.h"
 
 static size_t slots_size(const struct conns *c)
 {
@@ -15,14 +16,11 @@ static size_t slots_size(const struct conns *c)
 int conns_init(struct conns *c, uint32_t max)
 {
 	uint32_t chains = 16;
-	void *slots;
 
 	while (chains < max)
 		chains *= 2;
 	*c = (struct conns){.max = max, .chain_mask = chains - 1, .free_head = CONN_NONE};
-	slots = mmap(NULL, slots_size(c), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	c->slot = slots == MAP_FAILED ? NULL : slots;
+	c->slot = slots_map(slots_size(c));
 	c->chain = malloc(chains * sizeof(*c->chain));
 	if (c->slot == NULL || c->chain == NULL
 		|| getrandom(&c->secret, sizeof(c->secret), 0) != sizeof(c->secret)) {
@@ -35,18 +33,10 @@ int conns_init(struct conns *c, uint32_t max)
 
 void conns_fini(struct conns *c)
 {
-	if (c->slot != NULL)
-		munmap(c->slot, slots_size(c));
+	slots_unmap(c->slot, slots_size(c));
 	free(c->chain);
 	c->slot = NULL;
 	c->chain = NULL;
-}
-
-static uint64_t mix(uint64_t h, uint64_t word, uint64_t secret)
-{
-	const __uint128_t product = (__uint128_t)(h ^ word) * (secret | 1);
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static uint32_t *chain_of(const struct conns *c, const struct nfo_tuple *t, uint16_t zone)
@@ -56,8 +46,8 @@ static uint32_t *chain_of(const struct conns *c, const struct nfo_tuple *t, uint
 	memcpy(half, &t->src, 16);
 	memcpy(half + 2, &t->dst, 16);
 	for (unsigned int i = 0; i < 4; i++)
-		h = mix(h, half[i], c->secret);
-	h = mix(h,
+		h = slots_hash(h, half[i], c->secret);
+	h = slots_hash(h,
 		(uint64_t)t->sport_be << 48 | (uint64_t)t->dport_be << 32 | (uint64_t)zone << 16
 			| (uint64_t)t->proto << 8 | t->family,
 		c->secret);

@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
+
+#include "slots.h"
 
 enum {
 	PREFIXES = 64, // changes that are told apart; more of them are as if all had changed
@@ -75,7 +76,6 @@ struct routes *routes_create(struct rtnl *rtnl, uint32_t max)
 {
 	struct routes *r = calloc(1, sizeof(*r));
 	uint32_t chains = 16;
-	void *pages;
 
 	if (r == NULL)
 		return NULL;
@@ -86,9 +86,7 @@ struct routes *routes_create(struct rtnl *rtnl, uint32_t max)
 	r->top = 1;
 	r->chain_mask = chains - 1;
 	r->chain = calloc(chains, sizeof(*r->chain));
-	pages = mmap(NULL, answers_bytes(r), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	r->answer = pages == MAP_FAILED ? NULL : pages;
+	r->answer = slots_map(answers_bytes(r));
 	r->relevant[0] = relevance_of(r, NFO_IPV4);
 	r->relevant[1] = relevance_of(r, NFO_IPV6);
 	if (r->chain != NULL && r->answer != NULL
@@ -103,8 +101,7 @@ void routes_destroy(struct routes *r)
 {
 	if (r == NULL)
 		return;
-	if (r->answer != NULL)
-		munmap(r->answer, answers_bytes(r));
+	slots_unmap(r->answer, answers_bytes(r));
 	free(r->chain);
 	free(r);
 }
@@ -137,11 +134,8 @@ static uint32_t *chain_of(const struct routes *r, const struct rtnl_route_key *k
 	uint64_t words[sizeof(*key) / sizeof(uint64_t) + 1] = {0}, h = r->secret;
 
 	memcpy(words, key, sizeof(*key));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		const __uint128_t product = (__uint128_t)(h ^ words[i]) * (r->secret | 1);
-
-		h = (uint64_t)product ^ (uint64_t)(product >> 64);
-	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		h = slots_hash(h, words[i], r->secret);
 	return &r->chain[h & r->chain_mask];
 }
 
