@@ -43,6 +43,7 @@ static void punt(struct worker *w, struct rte_mbuf *m, uint16_t port, enum nfo_p
 	count->punted_packets++;
 	count->punted[class]++;
 	w->control[port] |= (uint64_t)(class == DP_PUNT_CONTROL) << w->to_twin[port].n;
+	w->samples[port] |= (uint64_t)(reason == NFO_P_SAMPLE) << w->to_twin[port].n;
 	worker_put(&w->to_twin[port], m);
 }
 

@@ -25,21 +25,21 @@ static void tx_flush(struct worker_tx *tx, uint16_t ethdev, unsigned int queue, 
 	tx->n = 0;
 }
 
-_Static_assert(WORKER_VECTOR <= 64, "a bit of 'control' for each packet");
+_Static_assert(WORKER_VECTOR <= 64, "a bit of 'control' and 'samples' for each packet");
 
-// The packets of 'control' before the others, each in their order.
-static void control_first(struct worker_tx *tx, uint64_t control)
+// Control before samples, and these before the others, each in their order: a flow whose samples are
+// lost goes to the kernel, which would make room scarcer.
+static void sort_by_need(struct worker_tx *tx, uint64_t control, uint64_t samples)
 {
-	struct rte_mbuf *others[WORKER_VECTOR];
-	uint16_t n = 0, n_others = 0;
+	const uint64_t rank[] = {control, samples & ~control, ~(control | samples)};
+	struct rte_mbuf *packets[WORKER_VECTOR];
+	uint16_t n = 0;
 
-	for (uint16_t i = 0; i < tx->n; i++) {
-		if (control >> i & 1)
-			tx->packets[n++] = tx->packets[i];
-		else
-			others[n_others++] = tx->packets[i];
-	}
-	memcpy(tx->packets + n, others, n_others * sizeof(others[0]));
+	memcpy(packets, tx->packets, tx->n * sizeof(packets[0]));
+	for (unsigned int r = 0; r < RTE_DIM(rank); r++)
+		for (uint16_t i = 0; i < tx->n; i++)
+			if (rank[r] >> i & 1)
+				tx->packets[n++] = packets[i];
 }
 
 static void twin_flush(struct worker *w, unsigned int port)
@@ -48,10 +48,11 @@ static void twin_flush(struct worker *w, unsigned int port)
 	struct twin *twin = &w->ports->port[port].twin;
 
 	if (unlikely(tx->n > twin_room(twin, w->id)))
-		control_first(tx, w->control[port]);
+		sort_by_need(tx, w->control[port], w->samples[port]);
 	w->count[port].twin_dropped += tx->n - twin_tx(twin, w->id, tx->packets, tx->n);
 	tx->n = 0;
 	w->control[port] = 0;
+	w->samples[port] = 0;
 }
 
 static void flush_all(struct worker *w)

@@ -64,6 +64,7 @@ struct worker {
 	struct worker_tx to_wire[NFO_MAX_PORTS];
 	struct worker_tx to_twin[NFO_MAX_PORTS];
 	uint64_t control[NFO_MAX_PORTS]; // which of to_twin's packets are control, a bit each
+	uint64_t samples[NFO_MAX_PORTS]; // likewise, samples
 	struct punt_bucket bucket[NFO_MAX_PORTS][DP_N_PUNT_CLASSES];
 } __rte_cache_aligned;
 

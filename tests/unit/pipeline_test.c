@@ -494,6 +494,7 @@ static void test_limited(void **state)
 	assert_int_equal(w->punts[NFO_P_SAMPLE], 1);
 	assert_int_equal(w->to_twin[LAN].n, 3);
 	assert_int_equal(w->control[LAN], 2); // the second of these
+	assert_int_equal(w->samples[LAN], 4);
 	assert_ptr_equal(w->to_twin[LAN].packets[0], m[0]);
 	assert_ptr_equal(w->to_twin[LAN].packets[1], m[2]);
 	assert_ptr_equal(w->to_twin[LAN].packets[2], m[7]);

@@ -13,7 +13,8 @@
 #include <rte_ring.h>
 
 #include "eal.h"
-#include "packet.h"
+#include "packet_specs.h"
+#include "rewrite.h"
 #include "worker.h"
 
 enum { FRAMES = 20, UNKNOWN = 0x88b5 };
@@ -35,13 +36,20 @@ unsigned int twin_room(struct twin *twin, unsigned int queue)
 	return t.room;
 }
 
+static uint8_t number_of(const uint8_t *frame)
+{
+	const bool ipv4 = frame[12] == 0x08 && frame[13] == 0;
+
+	return frame[ipv4 ? 14 + 20 + 1 : 14]; // of a sample, its source port
+}
+
 unsigned int twin_tx(
 	struct twin *twin, unsigned int queue, struct rte_mbuf **frames, unsigned int n)
 {
 	(void)twin;
 	(void)queue;
 	for (unsigned int i = 0; i < n && i < t.room; i++)
-		t.got[t.n++] = rte_pktmbuf_mtod(frames[i], uint8_t *)[14];
+		t.got[t.n++] = number_of(rte_pktmbuf_mtod(frames[i], uint8_t *));
 	rte_pktmbuf_free_bulk(frames, n);
 	return RTE_MIN(n, t.room);
 }
@@ -54,6 +62,32 @@ unsigned int twin_rx(
 	(void)frames;
 	(void)n;
 	return 0;
+}
+
+// Of a flow that is sampled; it tells its number too.
+static void arrive_sample(uint8_t number)
+{
+	const struct packet_spec in = {.src = tcp_spec.src,
+		.dst = tcp_spec.dst,
+		.sport = number,
+		.dport = 80,
+		.proto = IPPROTO_TCP,
+		.ttl = 64,
+		.tcp_flags = RTE_TCP_ACK_FLAG};
+	struct rte_mbuf *m = rte_pktmbuf_alloc(t.pool);
+	struct table_content content;
+	struct nfo_flow flow;
+	struct packet p;
+	uint32_t idx;
+
+	packet_flow(&in, &in, &flow);
+	rewrite_content(&flow, iface_get(t.ports.ifaces, 0, flow.in_vlan),
+		nexthop_get(t.worker.table->nexthops, &flow), &content);
+	assert_int_equal(table_add(t.worker.table, &content, DP_FLOW_NONE, 0, &idx), 0);
+	table_sample(t.worker.table, idx);
+	packet_make(&p, &in);
+	memcpy(rte_pktmbuf_append(m, p.m.data_len), packet_eth(&p), p.m.data_len);
+	assert_int_equal(rte_ring_enqueue(t.wire, m), 0);
 }
 
 // A frame that tells its number; those of 'arps' are ARP.
@@ -113,6 +147,30 @@ static void test_control_first(void **state)
 	burst(UINT32_MAX, 0);
 }
 
+// Control, samples, others.
+static void test_samples_next(void **state)
+{
+	static const uint8_t some[] = {7, 3, 5, 0, 1};
+
+	(void)state;
+	t.room = sizeof(some);
+	t.n = 0;
+	for (uint8_t i = 0; i < FRAMES; i++) {
+		if (i == 3 || i == 5)
+			arrive_sample(i);
+		else
+			arrive(i, 1u << 7);
+	}
+	assert_int_equal(worker_poll(&t.worker), FRAMES);
+	assert_int_equal(t.worker.punts[NFO_P_SAMPLE], 2);
+	assert_int_equal(t.n, sizeof(some));
+	assert_memory_equal(t.got, some, sizeof(some));
+	burst(0, 6); // what was a sample in the burst before is so no more
+	assert_int_equal(t.got[5], 5);
+	assert_int_equal(t.got[3], 3);
+	assert_int_equal(t.got[0], 0);
+}
+
 static int set_up(void **state)
 {
 	struct rte_eth_conf eth = {.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE};
@@ -148,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_control_first),
+		cmocka_unit_test(test_samples_next),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);
