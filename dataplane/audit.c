@@ -86,7 +86,8 @@ static bool same_l2(const uint8_t *frame, const uint8_t *l2, unsigned int bytes)
 // A bond's ports are one.
 static bool same_port(const struct worker *w, unsigned int a, unsigned int b)
 {
-	return w->ports->port[a].iface == w->ports->port[b].iface;
+	return __atomic_load_n(&w->ports->port[a].iface, __ATOMIC_RELAXED)
+	       == __atomic_load_n(&w->ports->port[b].iface, __ATOMIC_RELAXED);
 }
 
 // Held, so that nothing more goes the wrong way and it is told once.
