@@ -90,7 +90,8 @@ static bool same_port(const struct worker *w, unsigned int a, unsigned int b)
 	       == __atomic_load_n(&w->ports->port[b].iface, __ATOMIC_RELAXED);
 }
 
-// Held, so that nothing more goes the wrong way and it is told once.
+// Held, so that nothing more goes the wrong way and it is told once. If that cannot be told it is closed: control
+// may hold it as well by now, so that letting go of it is not for a worker.
 static void tell(struct worker *w, unsigned int port, const uint8_t *frame, unsigned int l2_bytes,
 	uint32_t idx, uint8_t state)
 {
@@ -109,7 +110,7 @@ static void tell(struct worker *w, unsigned int port, const uint8_t *frame, unsi
 	if (rte_ring_enqueue_elem(w->events, &event, sizeof(event)) == 0)
 		return;
 	w->events_lost++;
-	table_state(e, FLOW_HELD, FLOW_FORWARD); // the next one tells
+	__atomic_store_n(&e->state, FLOW_CLOSING, __ATOMIC_RELEASE); // table_fold() finds it
 }
 
 // The kernel has sent a packet of flow 'idx' as 'm' is.

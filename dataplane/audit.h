@@ -6,9 +6,9 @@
 // packet that the kernel sends by another interface is not found; its sample stays unseen.
 //
 // Threads: of a worker, between two of its quiescent states. It reads what the table's readers do, and
-// 'sibling' (table.h), whose entry stays as long as that of the flow found. It writes 'state' by
-// compare-and-swap only: FLOW_SAMPLED becomes FLOW_FORWARD, and what differs FLOW_HELD until control has
-// looked into it.
+// 'sibling' (table.h), whose entry stays as long as that of the flow found. By
+// compare-and-swap of 'state' FLOW_SAMPLED becomes FLOW_FORWARD, and what differs FLOW_HELD until control has
+// looked into it. What cannot be told to control becomes FLOW_CLOSING, which is final.
 #pragma once
 
 #include "worker.h"
