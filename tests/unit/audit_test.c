@@ -200,6 +200,34 @@ static void test_differs(void **state)
 	check_differs(11);
 }
 
+// The worker that takes the sample, and the one that reads the twin, are two. Both see a difference; it is told
+// once.
+static void test_workers(void **state)
+{
+	struct worker *other = aligned_alloc(64, sizeof(*other));
+	const uint16_t port = LAN;
+	struct packet p;
+	struct rte_mbuf *m = &p.m;
+
+	(void)state;
+	assert_non_null(other);
+	*other = (struct worker){
+		.id = 1, .table = t.w->table, .ports = &t.ports, .events = t.events};
+	add_flows(&tcp_spec, &v4_out);
+	sample(&tcp_spec);
+	packet_make(&p, &tcp_spec);
+	pipeline_burst(other, &m, &port, 1);
+	assert_int_equal(other->to_wire[WAN].n, 1); // one is enough
+	assert_int_equal(state_of(0), FLOW_SAMPLED);
+	audit_frames(other, WAN, &m, 1); // the first, as the kernel sends it
+	assert_int_equal(state_of(0), FLOW_FORWARD);
+	rte_pktmbuf_mtod(m, uint8_t *)[0]++;
+	audit_frames(other, WAN, &m, 1);
+	audit_frames(t.w, WAN, &m, 1);
+	check_told(WAN, &p);
+	free(other);
+}
+
 // By another port that receives for the same flows: not of a bond, but wrong; of a bond, right.
 static void test_ports(void **state)
 {
@@ -271,6 +299,21 @@ static void test_cannot_tell(void **state)
 	assert_int_equal(closed, 1);
 }
 
+// One that is too long is a sample too: of what the kernel makes of it, the first fragment tells.
+static void test_over_mtu(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	add_flows(&tcp_spec, &v4_out);
+	t.w->table->entries[t.flow[0]].mtu = 20;
+	sample(&tcp_spec);
+	sent(&p, &tcp_spec);
+	packet_ip(&p)->fragment_offset = htons(RTE_IPV4_HDR_MF_FLAG);
+	audit(&p, WAN);
+	assert_int_equal(state_of(0), FLOW_FORWARD);
+}
+
 // What is no packet of a flow, or is cut short, is nobody's.
 static void test_others(void **state)
 {
@@ -317,7 +360,7 @@ static int set_up(void **state)
 	t.events = rte_ring_create_elem(
 		"events", sizeof(struct dp_event), EVENTS, SOCKET_ID_ANY, 0);
 	t.w = aligned_alloc(64, sizeof(struct worker));
-	*t.w = (struct worker){.table = table_create(64, 1), .ports = &t.ports, .events = t.events};
+	*t.w = (struct worker){.table = table_create(64, 2), .ports = &t.ports, .events = t.events};
 	return t.events != NULL && t.w->table != NULL ? 0 : -1;
 }
 
@@ -342,9 +385,11 @@ int main(void)
 		TEST(seen_tags),
 		TEST(unseen),
 		TEST(differs),
+		TEST(workers),
 		TEST(ports),
 		TEST(left_alone),
 		TEST(cannot_tell),
+		TEST(over_mtu),
 		TEST(others),
 	};
 
