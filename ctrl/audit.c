@@ -36,19 +36,6 @@ static void end(struct mirror *m, uint32_t slot)
 	m->stats.withdrawn++;
 }
 
-void audit_event(struct mirror *m, const struct dp_event *event)
-{
-	if (!is_direction(m, event))
-		return; // of a flow that has changed since
-	m->stats.differed++;
-	if (m->n_audits == MIRROR_AUDITS) {
-		end(m, event->cookie);
-		return;
-	}
-	m->audit[m->n_audits++] = (struct audit){
-		.event = *event, .due_ns = loop_now_ns(m->loop) + PAUSE_MS * MS_NS};
-}
-
 // The Ethernet header that frames of 'flow' get, without the EtherType. Returns its bytes.
 static unsigned int l2_of(const struct nfo_flow *flow, uint8_t *l2)
 {
@@ -77,6 +64,7 @@ static bool agrees(const struct mirror *m, const struct nfo_flow *flow, const st
 	return memcmp(seen, expected, event->l2_bytes) == 0;
 }
 
+// As addresses are written; tags follow.
 static const char *l2_text(const uint8_t *l2, unsigned int bytes, char text[L2_TEXT_MAX])
 {
 	for (unsigned int i = 0; i < bytes; i++)
@@ -84,48 +72,82 @@ static const char *l2_text(const uint8_t *l2, unsigned int bytes, char text[L2_T
 	return text;
 }
 
-static void say(const struct mirror *m, const struct nfo_flow *flow, const struct dp_event *event)
+static void say(const struct mirror *m, const struct audit *a, bool corrected)
 {
-	static struct log_limit limit;
-	char src[TEXT_ADDR_MAX], dst[TEXT_ADDR_MAX], seen[L2_TEXT_MAX], expected[L2_TEXT_MAX];
-	const struct nfo_tuple *t = &flow->match;
-	uint8_t l2[sizeof(event->l2)];
+	static struct log_limit limit[2];
+	char tuple[TEXT_TUPLE_MAX], seen[L2_TEXT_MAX], expected[L2_TEXT_MAX];
+	const struct dp_event *event = &a->event;
 	unsigned int missed;
 
-	if (!log_ratelimit(&limit, 1, &missed))
+	if (!log_ratelimit(&limit[corrected], 1, &missed))
 		return;
-	log_warning("audit",
-		"the kernel sends %s to %s by %s with %s, expected %s with %s; it is the kernel's now "
+	log_line(corrected ? LOG_NOTICE : LOG_WARNING, "audit",
+		"the kernel sends %s by %s with %s, expected %s with %s; %s "
 		"(%u more of the kind were not told)",
-		text_addr(t->family, &t->src, src), text_addr(t->family, &t->dst, dst),
-		m->conf.port[event->port], l2_text(event->l2, event->l2_bytes, seen),
-		m->conf.port[flow->out_port], l2_text(l2, l2_of(flow, l2), expected), missed);
+		text_tuple(&a->match, tuple), m->conf.port[event->port],
+		l2_text(event->l2, event->l2_bytes, seen), m->conf.port[a->port],
+		l2_text(a->l2, a->l2_bytes, expected),
+		corrected ? "corrected" : "it is the kernel's now", missed);
 }
 
-// Asks the kernel anew.
-static void judge(struct mirror *m, const struct dp_event *event)
+void audit_event(struct mirror *m, const struct dp_event *event)
 {
-	struct conn *c = &m->conns.slot[event->cookie];
+	struct audit a = {.event = *event, .due_ns = loop_now_ns(m->loop) + PAUSE_MS * MS_NS};
+	const struct conn *c;
 	struct nfo_flow flow;
-	int d;
 
 	if (!is_direction(m, event))
-		return;
-	d = c->idx[0] == event->idx ? 0 : 1;
-	routes_doubt(m->routes, c->answer[0]);
-	routes_doubt(m->routes, c->answer[1]);
-	mirror_resolve(m, event->cookie);
-	if (c->reason != NFO_R_OFFLOADED)
-		return;
-	flow = c->dir[d];
+		return; // of a flow that has changed since
+	m->stats.differed++;
+	c = &m->conns.slot[event->cookie];
+	a.direction = c->idx[0] == event->idx ? 0 : 1;
+	flow = c->dir[a.direction];
 	mirror_set_mac(m, &flow);
-	if (agrees(m, &flow, event)) {
-		m->stats.corrected++;
-		dp_flow_release(c->idx[d]);
+	a.match = flow.match;
+	a.l2_bytes = (uint8_t)l2_of(&flow, a.l2);
+	a.port = (uint8_t)flow.out_port;
+	if (m->n_audits < MIRROR_AUDITS) {
+		m->audit[m->n_audits++] = a;
 		return;
 	}
-	say(m, &flow, event);
+	say(m, &a, false);
 	end(m, event->cookie);
+}
+
+// Does the kernel, asked anew, say what it did?
+static bool explained(struct mirror *m, const struct audit *a)
+{
+	const uint32_t slot = a->event.cookie;
+	struct conn *c = &m->conns.slot[slot];
+	struct nfo_flow flow;
+
+	routes_doubt(m->routes, c->answer[0]);
+	routes_doubt(m->routes, c->answer[1]);
+	mirror_resolve(m, slot);
+	flow = c->dir[a->direction];
+	mirror_set_mac(m, &flow);
+	return c->reason == NFO_R_OFFLOADED && agrees(m, &flow, &a->event);
+}
+
+static void judge(struct mirror *m, const struct audit *a)
+{
+	const uint32_t slot = a->event.cookie;
+	struct conn *c = &m->conns.slot[slot];
+	const bool replaced = c->idx[a->direction] != a->event.idx;
+
+	if (!c->used || memcmp(&c->dir[a->direction].match, &a->match, sizeof(a->match)) != 0)
+		return;
+	if (c->reason == NFO_R_OFFLOADED && explained(m, a)) {
+		say(m, a, true);
+		m->stats.corrected++;
+		dp_flow_release(c->idx[a->direction]);
+		return;
+	}
+	if (c->reason == NFO_R_OFFLOADED && replaced)
+		return; // what was seen may be older than the new entry, which is looked at by itself
+	say(m, a, false);
+	if (c->reason == NFO_R_OFFLOADED)
+		end(m, slot);
 }
 
 void audit_tick(struct mirror *m)
@@ -133,7 +155,7 @@ void audit_tick(struct mirror *m)
 	unsigned int n = 0;
 
 	while (n < m->n_audits && m->audit[n].due_ns <= loop_now_ns(m->loop))
-		judge(m, &m->audit[n++].event);
+		judge(m, &m->audit[n++]);
 	m->n_audits -= n;
 	memmove(m->audit, m->audit + n, m->n_audits * sizeof(m->audit[0]));
 }
@@ -143,6 +165,19 @@ void audit_tick(struct mirror *m)
 static bool loses_samples(const struct nfo_flow *flow)
 {
 	return flow->via.family != flow->match.family;
+}
+
+static void say_unseen(const struct nfo_tuple *tuple)
+{
+	static struct log_limit limit;
+	char text[TEXT_TUPLE_MAX];
+	unsigned int missed;
+
+	if (log_ratelimit(&limit, 1, &missed))
+		log_warning("audit",
+			"the kernel was given samples of %s and did not send them; it is the kernel's now "
+			"(%u more of the kind were not told)",
+			text_tuple(tuple, text), missed);
 }
 
 // Arms both directions whether or not packets pass, so that the kernel sees each of a flow of few.
@@ -165,6 +200,10 @@ void audit_sample(struct mirror *m, uint32_t slot)
 			break;
 		}
 	}
-	if (c->unseen[0] >= UNSEEN_MAX || c->unseen[1] >= UNSEEN_MAX)
-		end(m, slot);
+	for (int d = 0; d < 2; d++)
+		if (c->unseen[d] >= UNSEEN_MAX) {
+			say_unseen(&c->dir[d].match);
+			end(m, slot);
+			return;
+		}
 }

@@ -24,10 +24,15 @@ enum {
 	MIRROR_FILTERS = 1 + 16,     // dumps of a round: the OFFLOAD bit, each stand-in's mark
 };
 
-// A difference that a worker saw.
+// A difference that a worker saw, and what was expected then: an Ethernet header as in the event, by 'port'.
 struct audit {
 	struct dp_event event;
+	struct nfo_tuple match; // of the direction: the slot may be another connection's by now
 	uint64_t due_ns;
+	uint8_t l2[sizeof(((struct dp_event *)NULL)->l2)];
+	uint8_t l2_bytes;
+	uint8_t port;
+	uint8_t direction; // the entry may be replaced by now
 };
 
 struct mirror {

@@ -35,3 +35,17 @@ const char *text_addr(uint8_t family, const union nfo_addr *addr, char text[TEXT
 		strcpy(text, "?");
 	return text;
 }
+
+const char *text_tuple(const struct nfo_tuple *t, char text[TEXT_TUPLE_MAX])
+{
+	char src[TEXT_ADDR_MAX], dst[TEXT_ADDR_MAX];
+
+	text_addr(t->family, &t->src, src);
+	text_addr(t->family, &t->dst, dst);
+	if (t->proto == NFO_GRE)
+		snprintf(text, TEXT_TUPLE_MAX, "gre %s to %s", src, dst);
+	else
+		snprintf(text, TEXT_TUPLE_MAX, "%s %s port %u to %s port %u", nfo_proto_word(t->proto),
+			src, ntohs(t->sport_be), dst, ntohs(t->dport_be));
+	return text;
+}

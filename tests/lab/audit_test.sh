@@ -38,6 +38,7 @@ check held-offloaded wait_for 20 reason_is offloaded
 check drop in_gw nft insert rule inet filter forward tcp dport "$lab_port" drop
 check audited wait_for 30 reason_is audit
 check unseen eval '[ "$(stat_of unseen)" -ge 2 ]'
+check told grep -q "samples of tcp .* port $lab_port and did not send" "$LAB_LOG"
 packets() {
 	lab_sum offloaded_packets show ports
 }

@@ -33,6 +33,7 @@ static struct {
 	uint32_t cookie[FLOWS];
 	bool in[FLOWS], held[FLOWS];
 	unsigned int replaced, holds;
+	bool moves; // replaced entries get another index, as they do
 	unsigned int n_flows;
 	unsigned int neighs_set;
 	int add_error;
@@ -87,7 +88,14 @@ int dp_flow_add(const struct nfo_flow *flow, uint32_t sibling, uint32_t cookie, 
 
 int dp_flow_replace(uint32_t *idx, const struct nfo_flow *flow)
 {
+	const uint32_t old = *idx;
+
 	assert_true(k.in[*idx]);
+	while (k.moves && k.in[*idx])
+		*idx = (*idx + 1) % FLOWS;
+	k.in[old] = false;
+	k.in[*idx] = true;
+	k.cookie[*idx] = k.cookie[old];
 	k.flow[*idx] = *flow;
 	k.held[*idx] = false;
 	k.replaced++;

@@ -348,6 +348,34 @@ static void test_audit_asks(void **state)
 	assert_int_equal(stats_now().corrected, 1);
 }
 
+// A change that came in between has replaced the entry. It explains what the kernel sent, or that is older.
+static void test_audit_replaced(void **state)
+{
+	struct ct_conn c = tcp(1);
+
+	(void)state;
+	k.moves = true;
+	tell(CT_EVENT_UPDATE, &c);
+	for (unsigned int i = 0; i < 2; i++) {
+		const unsigned int before = k.replaced;
+
+		pass_ms(100);
+		for (int d = 0; d < FLOWS; d++)
+			if (k.in[d] && k.flow[d].out_port == 1) {
+				differ(d, i == 0 ? k.flow[d].eth_dst[5] : 99);
+				k.held[d] = false; // by control instead, soon
+			}
+		pass_ms(10);
+		k.link[WAN].mtu--;
+		tell_link(WAN);
+		pass_ms(100);
+		assert_true(k.replaced > before);
+		assert_int_equal(k.n_flows, 2);
+		assert_int_equal(stats_now().differed, i + 1);
+		assert_int_equal(stats_now().corrected, 1);
+	}
+}
+
 // What cannot be explained is the kernel's until it is offered again, much later.
 static void test_audit_withdraws(void **state)
 {
@@ -430,6 +458,7 @@ int main(void)
 		TEST(lost_end),
 		TEST(audit_corrects),
 		TEST(audit_asks),
+		TEST(audit_replaced),
 		TEST(audit_withdraws),
 		TEST(audit_late),
 		TEST(unseen),
