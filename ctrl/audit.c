@@ -2,7 +2,8 @@
 // Samples tell whether the kernel forwards a flow as the workers do. One that it sends otherwise is held by
 // the worker that saw it; a moment later, when messages about whatever has changed were read, its routes are
 // asked for again. If the outcome is what the kernel did it goes on so; otherwise, and when the kernel does
-// not send the samples at all, the connection is the kernel's.
+// not send the samples at all, the connection is the kernel's. Where that happened before, the first packets
+// that come are samples.
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@
 enum {
 	PAUSE_MS = 30, // for messages that are on their way
 	UNSEEN_MAX = 2, // samples in a row; one may be lost
+	PROBE_MS = 1000, // from those of a connection in doubt to the look at them
+	DOUBTS_MAX = 8,  // so that the longest pause is some four minutes
 	L2_TEXT_MAX = 3 * sizeof(((struct dp_event *)NULL)->l2),
 };
 
@@ -32,6 +35,10 @@ static bool is_direction(const struct mirror *m, const struct dp_event *event)
 
 static void end(struct mirror *m, uint32_t slot)
 {
+	struct conn *c = &m->conns.slot[slot];
+
+	if (c->doubts < DOUBTS_MAX)
+		c->doubts++;
 	mirror_withdraw(m, slot, NFO_R_AUDIT);
 	m->stats.withdrawn++;
 }
@@ -180,16 +187,30 @@ static void say_unseen(const struct nfo_tuple *tuple)
 			text_tuple(tuple, text), missed);
 }
 
+void audit_begin(struct mirror *m, struct conn *c)
+{
+	c->unseen[0] = c->unseen[1] = c->doubts > 0 ? UNSEEN_MAX - 1 : 0;
+	c->refreshed_ns = loop_now_ns(m->loop);
+	if (c->doubts == 0)
+		return;
+	if (m->sample_ns > PROBE_MS * MS_NS)
+		c->refreshed_ns -= m->sample_ns - PROBE_MS * MS_NS; // due so much earlier
+	dp_flow_sample(c->idx[0]);
+	dp_flow_sample(c->idx[1]);
+}
+
 // Arms both directions whether or not packets pass, so that the kernel sees each of a flow of few.
 void audit_sample(struct mirror *m, uint32_t slot)
 {
 	struct conn *c = &m->conns.slot[slot];
+	bool sent = false;
 
 	m->stats.sampled++;
 	for (int d = 0; d < 2; d++) {
 		switch (dp_flow_sample(c->idx[d])) {
 		case DP_SAMPLE_DONE:
 			c->unseen[d] = 0;
+			sent = true;
 			break;
 		case DP_SAMPLE_UNSEEN:
 			m->stats.unseen++;
@@ -206,4 +227,6 @@ void audit_sample(struct mirror *m, uint32_t slot)
 			end(m, slot);
 			return;
 		}
+	if (sent && c->unseen[0] + c->unseen[1] == 0)
+		c->doubts = 0;
 }

@@ -30,6 +30,7 @@ struct conn {
 	uint32_t next;               // in its chain, or of free slots
 	uint8_t reason;              // enum nfo_reason
 	uint8_t unseen[2];           // samples of each direction that did not leave, in a row
+	uint8_t doubts;              // audits in a row that it failed, at most DOUBTS_MAX (audit.c)
 	bool used;
 	bool has_path;
 	bool held;    // both directions are held in the dataplane

@@ -134,8 +134,7 @@ static enum nfo_reason install(struct mirror *m, uint32_t slot, const struct nfo
 		dp_flow_del(c->idx[0]);
 		return install_error(ret);
 	}
-	c->refreshed_ns = loop_now_ns(m->loop);
-	memset(c->unseen, 0, sizeof(c->unseen));
+	audit_begin(m, c);
 	c->hold_ns = 0;
 	m->stats.installed++;
 	return NFO_R_OFFLOADED;

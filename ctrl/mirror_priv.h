@@ -105,6 +105,8 @@ void follow_stand_ins(struct mirror *m);
 void follow_tick(struct mirror *m);
 
 // audit.c
+// 'c' is in the dataplane from now on.
+void audit_begin(struct mirror *m, struct conn *c);
 // The next packet of each direction is the kernel's. Looks at what became of those before.
 void audit_sample(struct mirror *m, uint32_t slot);
 void audit_event(struct mirror *m, const struct dp_event *event);

@@ -73,6 +73,12 @@ static void take_up(struct mirror *m, enum ct_event event, const struct ct_conn 
 	resolve_offered(m, slot, event);
 }
 
+// What failed its audit again and again is tried ever more seldom: a stand-in's mark offers it all the time.
+static uint64_t pause_ns(const struct conn *c)
+{
+	return c->reason == NFO_R_AUDIT ? HOLD_NS << (c->doubts - 1) : HOLD_NS;
+}
+
 // May a connection that is not in the dataplane be tried (again), now that 'conn' is offered?
 static bool may_return(const struct mirror *m, const struct conn *c, enum ct_event event,
 	const struct ct_conn *conn)
@@ -80,7 +86,7 @@ static bool may_return(const struct mirror *m, const struct conn *c, enum ct_eve
 	const uint64_t offered_ns =
 		event == CT_EVENT_DUMP ? m->round_start_ns : loop_now_ns(m->loop);
 
-	if (c->hold_ns != 0 && offered_ns < c->hold_ns + HOLD_NS)
+	if (c->hold_ns != 0 && offered_ns < c->hold_ns + pause_ns(c))
 		return false;
 	// the mark of a stand-in never goes: has conntrack seen a packet?
 	return c->reason != NFO_R_IDLE || (conn->status & IPS_OFFLOAD)

@@ -439,6 +439,54 @@ static void test_unseen(void **state)
 	assert_int_equal(stats_now().unseen, 4);
 }
 
+// Rounds of dumps with 'c' and traffic, a second each, while it is in the dataplane or while it is not.
+static unsigned int rounds_while(bool in, const struct ct_conn *c)
+{
+	unsigned int n;
+
+	for (n = 0; (k.n_flows != 0) == in; n++) {
+		assert_true(n < 300);
+		traffic();
+		dump_with(c);
+	}
+	return n;
+}
+
+// What is offered again and again, as by a stand-in's mark, is tried ever more seldom, and for a moment only.
+static void test_unseen_again(void **state)
+{
+	struct ct_conn c = tcp(1);
+	unsigned int first, pause = 0;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	dump_with(&c);
+	k.sample[0] = k.sample[1] = DP_SAMPLE_UNSEEN;
+	first = rounds_while(true, &c);
+	for (int i = 0; i < 9; i++) {
+		const unsigned int before = pause, samples = k.samples;
+
+		assert_int_equal(the_flow().reason, NFO_R_AUDIT);
+		pause = rounds_while(false, &c);
+		assert_true(i == 8 ? pause < before + before / 4 : pause > before);
+		assert_int_equal(k.samples, samples + 2); // at once
+		assert_true(rounds_while(true, &c) < first / 3);
+	}
+	assert_in_range(pause, 200, 270);
+	rounds_while(false, &c);
+	k.sample[0] = k.sample[1] = DP_SAMPLE_DONE;
+	for (int i = 0; i < 5; i++)
+		dump_with(&c);
+	k.sample[0] = DP_SAMPLE_UNSEEN; // one, now that it is trusted again
+	for (int i = 0; i < 11; i++) {
+		traffic();
+		dump_with(&c);
+	}
+	assert_int_equal(k.n_flows, 2);
+	assert_true(rounds_while(true, &c) > 3);
+	assert_true(rounds_while(false, &c) < 5); // as at the beginning
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -462,6 +510,7 @@ int main(void)
 		TEST(audit_withdraws),
 		TEST(audit_late),
 		TEST(unseen),
+		TEST(unseen_again),
 		TEST(stand_in),
 		TEST(stand_in_idle),
 	};
