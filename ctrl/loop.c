@@ -269,6 +269,18 @@ struct loop_timer *loop_timer_add(
 	return t;
 }
 
+void loop_timer_set_period(struct loop_timer *t, uint64_t period_ns)
+{
+	struct loop *loop = t->loop;
+
+	if (!loop->running)
+		loop->now_ns = read_clock(loop);
+	t->period_ns = period_ns;
+	t->due_ns = loop->now_ns + period_ns;
+	sift_up(loop, t);
+	sift_down(loop, t);
+}
+
 void loop_timer_del(struct loop_timer *t)
 {
 	struct loop_timer *last;

@@ -33,6 +33,8 @@ void loop_fd_del(struct loop_fd *w); // NULL is legal
 // A period of 0 is EINVAL.
 struct loop_timer *loop_timer_add(
 	struct loop *loop, uint64_t period_ns, loop_timer_fn fn, void *arg);
+// From now on it fires every 'period_ns', which is not 0; the first time after one of these.
+void loop_timer_set_period(struct loop_timer *t, uint64_t period_ns);
 void loop_timer_del(struct loop_timer *t); // NULL is legal
 
 // Waits at most 'max_wait_ns' (UINT64_MAX: until something happens) and runs what is due.

@@ -119,6 +119,28 @@ static void late_timer_fires_once(void **state)
 	assert_int_equal(f->timer_calls[0], 2);
 }
 
+// Later and sooner than others, and counted from the change on.
+static void other_periods(void **state)
+{
+	struct fixture *f = *state;
+
+	f->timer[0] = loop_timer_add(f->loop, 10 * MS, on_timer0, f);
+	f->timer[1] = loop_timer_add(f->loop, 60 * MS, on_timer1, f);
+	f->timer[2] = loop_timer_add(f->loop, 20 * MS, on_timer2, f);
+	advance(f, 5 * MS);
+	loop_timer_set_period(f->timer[0], 100 * MS);
+	advance(f, 20 * MS);
+	assert_string_equal(f->order, "2");
+	loop_timer_set_period(f->timer[0], 10 * MS);
+	advance(f, 10 * MS - 1);
+	assert_string_equal(f->order, "2");
+	advance(f, 1);
+	assert_string_equal(f->order, "20");
+	advance(f, 10 * MS);
+	assert_int_equal(f->timer_calls[0], 2);
+	assert_int_equal(f->timer_calls[1], 0);
+}
+
 static void zero_period_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -363,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(timers_fire_in_order),
 		TEST(late_timer_fires_once),
+		TEST(other_periods),
 		TEST(zero_period_is_refused),
 		TEST(timer_removed_in_a_handler),
 		TEST(many_timers),
