@@ -155,10 +155,12 @@ static void withdraw_lost(struct mirror *m, bool renewed)
 	}
 }
 
+// A dump under way asks for the marks of before.
 void follow_stand_ins(struct mirror *m)
 {
 	withdraw_lost(m, false);
 	follow_upheaval(m);
+	m->dump_again = m->dump_again || m->n_filters != 0;
 	offer_dump(m);
 }
 

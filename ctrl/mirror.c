@@ -337,15 +337,8 @@ fail:
 
 void mirror_configure(struct mirror *m, const struct mirror_conf *conf, bool other_stand_ins)
 {
-	struct loop_timer *dump = NULL;
-
 	if (m->dump != NULL && conf->dump_interval_ms != m->conf.dump_interval_ms)
-		dump = loop_timer_add(
-			m->loop, conf->dump_interval_ms * MS_NS, offer_dump_timed, m);
-	if (dump != NULL) { // else the old one goes on
-		loop_timer_del(m->dump);
-		m->dump = dump;
-	}
+		loop_timer_set_period(m->dump, conf->dump_interval_ms * MS_NS);
 	m->conf = *conf;
 	refresh_read_sysctls(m);
 	if (other_stand_ins)

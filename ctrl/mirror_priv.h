@@ -61,7 +61,7 @@ struct mirror {
 	struct ct_filter filter[MIRROR_FILTERS];
 	unsigned int n_filters, next_filter;
 	uint64_t round_start_ns, round_end_ns;
-	bool dump_again; // messages were lost
+	bool dump_again; // messages were lost, or the one under way does not ask for all
 	uint64_t lost_ns; // when that was last: an end may be among them
 	// refresh.c
 	uint32_t scan_next;

@@ -248,6 +248,77 @@ static void test_bond_groups(void **state)
 	assert_int_equal(k.group[1], 1);
 }
 
+static struct ct_conn marked(uint16_t sport, uint32_t mark)
+{
+	struct ct_conn c = tcp(sport);
+
+	c.orig.proto = c.reply.proto = NFO_UDP;
+	c.status &= ~(uint32_t)IPS_OFFLOAD;
+	c.mark = mark;
+	return c;
+}
+
+// Another mark: a flow that has it too goes on untouched, another leaves at once, and what has the new
+// one only is asked for, even while a dump of the old one is under way.
+static void test_configure_stand_in(void **state)
+{
+	struct mirror_conf conf = usual_conf(true);
+	struct ct_conn stays = marked(1, 0x3000), goes = marked(2, 0x1000), comes = marked(3, 0x2000);
+	unsigned int queries, dumps;
+
+	(void)state;
+	use_stand_in();
+	tell(CT_EVENT_DUMP_END, NULL); // of the mirror before this one
+	tell(CT_EVENT_UPDATE, &stays);
+	tell(CT_EVENT_UPDATE, &goes);
+	tell(CT_EVENT_UPDATE, &comes);
+	assert_int_equal(k.n_flows, 4);
+	queries = k.queries;
+	dumps = k.dumps;
+	assert_true(k.dumping);
+	k.stand_in.mark_value = k.stand_in.mark_mask = 0x2000;
+	mirror_configure(k.mirror, &conf, true);
+	assert_int_equal(k.n_flows, 2);
+	tell(CT_EVENT_DUMP_END, NULL);
+	pass_ms(300);
+	assert_int_equal(k.dumps, dumps + 1); // not by the timer, which would let a second pass
+	assert_int_equal(k.filter.mark_value, 0x2000);
+	assert_int_equal(k.queries, queries);
+	tell(CT_EVENT_DUMP, &stays);
+	tell(CT_EVENT_DUMP, &comes);
+	tell(CT_EVENT_DUMP_END, NULL);
+	assert_int_equal(k.n_flows, 4);
+	assert_int_equal(k.holds, 0);
+	assert_int_equal(k.replaced, 0);
+	conf.n_stand_in = 0;
+	mirror_configure(k.mirror, &conf, true);
+	assert_int_equal(k.n_flows, 0);
+}
+
+static void test_configure_times(void **state)
+{
+	struct mirror_conf conf = usual_conf(false);
+	struct ct_conn c = tcp(1);
+	unsigned int dumps;
+
+	(void)state;
+	tell(CT_EVENT_DUMP_END, NULL);
+	pass_ms(2000);
+	tell(CT_EVENT_DUMP_END, NULL);
+	conf.dump_interval_ms = 10000;
+	conf.tcp_idle_s = 5;
+	mirror_configure(k.mirror, &conf, false);
+	tell(CT_EVENT_DUMP_END, NULL);
+	tell(CT_EVENT_UPDATE, &c);
+	dumps = k.dumps;
+	pass_ms(9000);
+	assert_int_equal(k.dumps, dumps);
+	assert_int_equal(k.n_flows, 0); // idle
+	assert_int_equal(the_flow().reason, NFO_R_IDLE);
+	pass_ms(1100);
+	assert_int_equal(k.dumps, dumps + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -264,6 +335,8 @@ int main(void)
 		TEST(ipsec_policy),
 		TEST(netdev_hook),
 		TEST(bond_groups),
+		TEST(configure_stand_in),
+		TEST(configure_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,9 +20,9 @@ static inline void pass_ms(unsigned int ms)
 	}
 }
 
-static inline void create(bool stand_in)
+static inline struct mirror_conf usual_conf(bool stand_in)
 {
-	struct mirror_conf conf = {.max_connections = 8,
+	return (struct mirror_conf){.max_connections = 8,
 		.dump_interval_ms = 1000,
 		.tcp_idle_s = 30,
 		.udp_idle_s = 30,
@@ -30,6 +30,11 @@ static inline void create(bool stand_in)
 		.port = {"lan", "wan", "wan2"},
 		.stand_in = &k.stand_in,
 		.n_stand_in = stand_in};
+}
+
+static inline void create(bool stand_in)
+{
+	const struct mirror_conf conf = usual_conf(stand_in);
 
 	k.stand_in = (struct nft_flowtable){.family = NFPROTO_INET,
 		.n_devices = 3,
