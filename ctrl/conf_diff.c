@@ -117,7 +117,7 @@ static void diff_keys(struct diff *d, int kind, const char *name, const void *no
 	for (unsigned int i = 0; i < section->n_keys; i++) {
 		const struct conf_key *key = &section->keys[i];
 		struct conf_change change = {.key = key->name,
-			.live = key->live,
+			.live = key->reload == CONF_LIVE,
 			.line = lines != NULL ? lines->key[i] : line};
 
 		if (same_value(key, now, next))
@@ -205,7 +205,7 @@ static void take_keys(int kind, void *now, const void *next)
 	for (unsigned int i = 0; i < conf_sections[kind].n_keys; i++) {
 		const struct conf_key *key = &conf_sections[kind].keys[i];
 
-		if (key->live)
+		if (key->reload == CONF_LIVE)
 			memcpy((char *)now + key->offset, (const char *)next + key->offset,
 				bytes_of(key));
 	}

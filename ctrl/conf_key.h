@@ -21,6 +21,12 @@ enum conf_type {
 	CONF_MARK,    // likewise
 };
 
+// What a reload does with a change. Each key has to say it.
+enum conf_reload {
+	CONF_LIVE = 1, // applies it
+	CONF_RESTART,  // refuses it, since it takes a restart
+};
+
 struct conf_key {
 	const char *name;
 	const char *preset;       // the default; NULL: the key is required
@@ -29,7 +35,7 @@ struct conf_key {
 	enum conf_type type;
 	uint32_t min, max;
 	bool zero; // 0 is valid beside 'min' to 'max'
-	bool live; // a reload applies it; others need a restart
+	enum conf_reload reload;
 	size_t offset;
 };
 
