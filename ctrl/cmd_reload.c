@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ctrl.h"
+#include "reload.h"
 
 // What has been changed; 'cursor' of the reply is the next to tell.
 struct changes {
@@ -43,7 +44,7 @@ static void done(struct sock_reply *reply)
 struct sock_reply *cmd_reload(
 	const struct cmd_ctx *ctx, const json_t *request, const char **error, const char **expected)
 {
-	static char err[1024]; // the caller sends it at once
+	static char err[RELOAD_ERR_BYTES]; // the caller sends it at once
 	struct changes *c = calloc(1, sizeof(*c));
 
 	(void)request;

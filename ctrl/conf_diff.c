@@ -116,7 +116,8 @@ static void diff_keys(struct diff *d, int kind, const char *name, const void *no
 
 	for (unsigned int i = 0; i < section->n_keys; i++) {
 		const struct conf_key *key = &section->keys[i];
-		struct conf_change change = {.key = key->name,
+		struct conf_change change = {.kind = kind,
+			.key = key->name,
 			.live = key->reload == CONF_LIVE,
 			.line = lines != NULL ? lines->key[i] : line};
 
@@ -132,7 +133,7 @@ static void diff_keys(struct diff *d, int kind, const char *name, const void *no
 
 static void diff_section(struct diff *d, int kind, const char *name, bool added, unsigned int line)
 {
-	struct conf_change change = {.live = kind == CONF_FLOWTABLE, .line = line};
+	struct conf_change change = {.kind = kind, .live = kind == CONF_FLOWTABLE, .line = line};
 
 	snprintf(change.section, sizeof(change.section), "%s %s", conf_sections[kind].name, name);
 	snprintf(added ? change.to : change.from, CONF_VALUE_MAX, "there");

@@ -8,6 +8,7 @@
 enum { CONF_VALUE_MAX = 80 }; // longer ones are cut
 
 struct conf_change {
+	int kind;                         // CONF_GLOBAL...
 	char section[CONF_NAME_LEN + 16]; // "global", "port wan", "flowtable f"
 	const char *key;                  // NULL: the section as a whole, "" is where there is none
 	char from[CONF_VALUE_MAX], to[CONF_VALUE_MAX];

@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "mirror.h"
 #include "problems.h"
+#include "reload.h"
 #include "rtnl.h"
 #include "sock.h"
 #include "twins.h"
@@ -26,9 +27,8 @@ enum { POLLS_PER_TURN = 64 }; // of a worker that shares the lcore
 
 struct ctrl {
 	const char *version;
-	struct conf *conf; // that runs
-	bool log_level_fixed;
-	int hup; // signalfd of SIGHUP
+	struct reload reload; // with the configuration that runs
+	int hup;              // signalfd of SIGHUP
 	struct loop_fd *hup_watch;
 	struct loop *loop;
 	struct rtnl *rtnl;
@@ -132,7 +132,7 @@ static void fill_stand_in(struct ctrl *c, const struct conf *conf)
 
 static struct mirror_conf mirror_conf(const struct ctrl *c)
 {
-	const struct conf *conf = c->conf;
+	const struct conf *conf = c->reload.conf;
 	struct mirror_conf mc = {
 		.max_connections = conf->dp.max_connections,
 		.dump_interval_ms = conf->dump_interval_ms,
@@ -156,7 +156,7 @@ static int start_mirror(struct ctrl *c)
 	c->stand_in_devices = calloc(CONF_MAX_FLOWTABLES, sizeof(*c->stand_in_devices));
 	if (c->stand_in_devices == NULL)
 		return -ENOMEM;
-	fill_stand_in(c, c->conf);
+	fill_stand_in(c, c->reload.conf);
 	c->mirror = mirror_create(c->loop, c->rtnl, &mc);
 	return c->mirror != NULL ? 0 : -errno;
 }
@@ -191,120 +191,22 @@ static void say_sources(const struct ctrl *c, const struct conf *conf)
 
 void ctrl_fix_log_level(struct ctrl *c)
 {
-	c->log_level_fixed = true;
+	c->reload.log_level_fixed = true;
 }
 
-struct reload {
-	const char *file;
-	conf_change_fn tell;
-	void *arg;
-	bool refuse; // gather what needs a restart, instead of telling
-	char *err;
-	size_t err_size;
-};
-
-static const char *what(const struct conf_change *change, char *text, size_t size)
+static void follow_conf(void *arg, bool other_flowtables)
 {
-	if (change->key == NULL)
-		snprintf(text, size, "[%s] %s", change->section,
-			change->from[0] == '\0' ? "is new" : "is gone");
-	else
-		snprintf(text, size, "[%s] %s: %s -> %s", change->section, change->key,
-			change->from, change->to);
-	return text;
-}
-
-static void on_change(void *arg, const struct conf_change *change)
-{
-	const struct reload *r = arg;
-	const size_t used = strlen(r->err);
-	char text[CONF_NAME_LEN + 64 + 2 * CONF_VALUE_MAX];
-
-	what(change, text, sizeof(text));
-	if (!r->refuse) {
-		log_notice("ctrl", "reload: %s", text);
-		r->tell(r->arg, change);
-	} else if (!change->live && change->line != 0) {
-		snprintf(r->err + used, r->err_size - used, "%s%s:%u: %s needs a restart",
-			used != 0 ? "; " : "", r->file, change->line, text);
-	} else if (!change->live) {
-		snprintf(r->err + used, r->err_size - used, "%s%s: %s, which needs a restart",
-			used != 0 ? "; " : "", r->file, text);
-	}
-}
-
-// Ports may refuse this; those before get back what they had.
-static int apply_promiscuous(const struct ctrl *c, const struct conf *was, char *err, size_t err_size)
-{
-	for (unsigned int i = 0; i < c->conf->dp.n_ports; i++) {
-		const bool on = c->conf->dp.port[i].promiscuous;
-		int ret = on != was->dp.port[i].promiscuous ? dp_port_set_promiscuous(i, on) : 0;
-
-		if (ret == 0)
-			continue;
-		snprintf(err, err_size, "%s:%u: port %s refuses promiscuous = %s: %s", was->file,
-			c->conf->dp.port[i].line, c->conf->dp.port[i].name, on ? "yes" : "no",
-			strerror(-ret));
-		while (i-- > 0)
-			dp_port_set_promiscuous(i, was->dp.port[i].promiscuous);
-		return -1;
-	}
-	return 0;
-}
-
-static void apply(struct ctrl *c, const struct conf *was)
-{
-	const struct conf *conf = c->conf;
+	struct ctrl *c = arg;
 	struct mirror_conf mc;
 
-	if (!c->log_level_fixed)
-		log_set_level(conf->log_level);
-	dp_set_idle_sleep(conf->dp.idle_sleep_us);
-	for (unsigned int i = 0; i < conf->dp.n_ports; i++)
-		dp_port_set_punt(i, conf->dp.port[i].punt_pps);
-	fill_stand_in(c, conf);
+	fill_stand_in(c, c->reload.conf);
 	mc = mirror_conf(c);
-	mirror_configure(c->mirror, &mc,
-		was->n_flowtables != conf->n_flowtables
-			|| memcmp(was->flowtable, conf->flowtable, sizeof(was->flowtable)) != 0);
-}
-
-static int reload(struct ctrl *c, const struct conf *next, struct reload *r)
-{
-	struct conf was;
-
-	r->refuse = true;
-	if (conf_diff(c->conf, next, on_change, r) != 0)
-		return -1;
-	was = *c->conf;
-	conf_take(c->conf, next);
-	if (apply_promiscuous(c, &was, r->err, r->err_size) < 0) {
-		*c->conf = was;
-		return -1;
-	}
-	apply(c, &was);
-	r->refuse = false;
-	conf_diff(&was, next, on_change, r);
-	return 0;
+	mirror_configure(c->mirror, &mc, other_flowtables);
 }
 
 int ctrl_reload(struct ctrl *c, conf_change_fn tell, void *arg, char *err, size_t err_size)
 {
-	struct reload r = {.file = c->conf->file, .tell = tell, .arg = arg, .err = err, .err_size = err_size};
-	struct conf next;
-	int ret;
-
-	err[0] = '\0';
-	ret = conf_load(c->conf->file, &next, err, err_size);
-	if (ret == 0) {
-		ret = reload(c, &next, &r);
-		conf_fini(&next);
-	}
-	if (ret < 0)
-		log_error("ctrl", "reload: %s; nothing is changed", err);
-	else
-		log_notice("ctrl", "%s was read again", c->conf->file);
-	return ret;
+	return reload_file(&c->reload, tell, arg, err, err_size);
 }
 
 static void tell_nobody(void *arg, const struct conf_change *change)
@@ -317,7 +219,7 @@ static void hup(void *arg, uint32_t epoll_events)
 {
 	struct ctrl *c = arg;
 	struct signalfd_siginfo info;
-	char err[1024];
+	char err[RELOAD_ERR_BYTES];
 
 	(void)epoll_events;
 	if (read(c->hup, &info, sizeof(info)) == sizeof(info))
@@ -342,7 +244,9 @@ int ctrl_start(struct ctrl *c, struct conf *conf)
 {
 	int ret;
 
-	c->conf = conf;
+	c->reload.conf = conf;
+	c->reload.follow = follow_conf;
+	c->reload.arg = c;
 	c->rtnl = rtnl_create(c->loop, rtnl_changed, c);
 	if (c->rtnl == NULL) {
 		ret = -errno;

@@ -25,11 +25,8 @@ int ctrl_start(struct ctrl *ctrl, struct conf *conf);
 // Takes the kernel's flows out of the dataplane, closes the socket.
 void ctrl_end(struct ctrl *ctrl);
 
-// Reads the configuration's file again and applies what is different: all of it, or nothing if the file is
-// not valid or anything in it needs a restart. 'tell' hears of each change. Returns 0, or -1 with what is
-// wrong in 'err'; the log says it too.
-int ctrl_reload(
-	struct ctrl *ctrl, conf_change_fn tell, void *arg, char *err, size_t err_size);
+// reload_file() with the configuration that runs.
+int ctrl_reload(struct ctrl *ctrl, conf_change_fn tell, void *arg, char *err, size_t err_size);
 // From now on the log's level is the command line's, whatever the file says.
 void ctrl_fix_log_level(struct ctrl *ctrl);
 

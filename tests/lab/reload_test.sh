@@ -37,7 +37,7 @@ check same lab_records 'r == [{"notice": "nothing is different"}]' reload
 changed '/^device = .*p-wan/a punt-new-pps = 500'
 check applied lab_records 'r == [{"section": "port wan", "key": "punt-new-pps", "from": "200000", "to": "500"}]' reload
 check applied-once lab_records 'r == [{"notice": "nothing is different"}]' reload
-check logged grep -q 'notice: ctrl: reload: \[port wan\] punt-new-pps: 200000 -> 500' "$LAB_LOG"
+check logged grep -q 'notice: reload: \[port wan\] punt-new-pps: 200000 -> 500' "$LAB_LOG"
 changed '/^socket/a idle-sleep-us = 0\ntcp-idle-s = 20'
 check globals lab_records '{x["key"]: x["to"] for x in r} ==
 	{"idle-sleep-us": "0", "tcp-idle-s": "20", "punt-new-pps": "200000"}' reload
@@ -47,7 +47,7 @@ changed 's/^device = .*p-wan/&\nmtu = many/'
 check invalid refused "config.ini:9: mtu = 'many', expected"
 changed '/^device = .*p-wan/a rx-desc = 1024\npunt-new-pps = 700'
 check restart refused 'config.ini:9: [port wan] rx-desc: 512 -> 1024 needs a restart'
-check restart-logged grep -q 'rx-desc: 512 -> 1024 needs a restart; nothing is changed' "$LAB_LOG"
+check restart-logged grep -q 'error: reload: .*rx-desc: 512 -> 1024 needs a restart' "$LAB_LOG"
 changed '/^\[port wan\]/,/^$/d; s/^devices.*/devices = lan/'
 check port-gone refused 'config.ini: [port wan] is gone, which needs a restart'
 rm "$LAB_CONFIG"
@@ -57,7 +57,7 @@ check lives-still flow_lives
 # by a signal: back to the first
 changed ''
 kill -HUP "$lab_daemon"
-check hup wait_for 5 grep -q 'reload: \[global\] idle-sleep-us: 0 -> 50' "$LAB_LOG"
+check hup wait_for 5 grep -q 'notice: reload: \[global\] idle-sleep-us: 0 -> 50' "$LAB_LOG"
 check not-700 eval '! grep -q "punt-new-pps: .* 700" "$LAB_LOG"'
 check hup-lives flow_lives
 
