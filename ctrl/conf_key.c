@@ -44,7 +44,7 @@ const struct conf_section conf_sections[CONF_N_SECTIONS] = {
 		{"promiscuous", "yes", .type = CONF_BOOL, .words = yes_no, .reload = CONF_LIVE,
 			PORT(promiscuous)},
 		{"mtu", "0", .type = CONF_U16, .min = 68, .max = 9710, .zero = true,
-			.reload = CONF_RESTART, PORT(mtu)},
+			.reload = CONF_LIVE, PORT(mtu)},
 		{"rx-desc", "512", .type = CONF_U16, .min = 64, .max = 32768, .reload = CONF_RESTART,
 			PORT(rx_desc)},
 		{"tx-desc", "512", .type = CONF_U16, .min = 64, .max = 32768, .reload = CONF_RESTART,

@@ -253,6 +253,7 @@ int ctrl_start(struct ctrl *c, struct conf *conf)
 		log_error("ctrl", "cannot follow rtnetlink: %s", strerror(errno));
 		return ret;
 	}
+	c->reload.rtnl = c->rtnl;
 	c->twins = twins_create(c->loop, c->rtnl);
 	if (c->flows.file == NULL)
 		set_ct_events(); // before connections are followed

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "reload.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "conf_key.h"
 #include "log.h"
+#include "rtnl.h"
 
 enum { LINE_BYTES = 512 };
 
@@ -14,6 +16,7 @@ enum { LINE_BYTES = 512 };
 struct job {
 	struct reload *r;
 	struct conf was;
+	uint16_t mtu[NFO_MAX_PORTS]; // of the ports, which need not be that of 'was'
 	bool other_flowtables;
 	conf_change_fn tell;
 	void *arg;
@@ -79,26 +82,59 @@ static int refuse_port(struct job *j, unsigned int port, const char *key, int er
 	return -1;
 }
 
+// Of the port first, which may refuse it, then of its twin: what the kernel tells of that is no news then.
+static int set_mtu(const struct reload *r, unsigned int port, uint16_t mtu)
+{
+	const struct rtnl_link *twin = rtnl_link_by_name(r->rtnl, r->conf->dp.port[port].name);
+	struct dp_port_info info;
+	int ret = twin != NULL ? dp_port_info(port, &info) : -ENODEV;
+
+	if (ret < 0)
+		return ret;
+	if (mtu == 0)
+		mtu = info.device_mtu;
+	if (mtu != info.mtu)
+		ret = dp_port_set_mtu(port, mtu);
+	if (ret < 0)
+		return ret;
+	ret = rtnl_link_set_mtu(r->rtnl, twin->ifindex, mtu);
+	if (ret < 0 && mtu != info.mtu)
+		dp_port_set_mtu(port, info.mtu);
+	return ret;
+}
+
+static void restore_port(const struct job *j, unsigned int i, bool mtu_too)
+{
+	const struct dp_port_conf *was = &j->was.dp.port[i], *next = &j->r->conf->dp.port[i];
+	int ret = 0, mtu_ret = 0;
+
+	if (next->promiscuous != was->promiscuous)
+		ret = dp_port_set_promiscuous(i, was->promiscuous);
+	if (mtu_too && next->mtu != was->mtu)
+		mtu_ret = set_mtu(j->r, i, j->mtu[i]);
+	if (ret < 0 || mtu_ret < 0)
+		log_error("reload", "port %s cannot go back to what it was (%s): it needs a restart",
+			was->name, strerror(ret < 0 ? -ret : -mtu_ret));
+}
+
+// Refused, it is as it was.
 static int change_port(struct job *j, unsigned int i)
 {
 	const struct dp_port_conf *was = &j->was.dp.port[i], *next = &j->r->conf->dp.port[i];
+	struct dp_port_info info;
 	int ret = 0;
 
 	if (next->promiscuous != was->promiscuous)
 		ret = dp_port_set_promiscuous(i, next->promiscuous);
-	return ret < 0 ? refuse_port(j, i, "promiscuous", ret) : 0;
-}
-
-static void restore_port(const struct job *j, unsigned int i)
-{
-	const struct dp_port_conf *was = &j->was.dp.port[i], *next = &j->r->conf->dp.port[i];
-	int ret = 0;
-
-	if (next->promiscuous != was->promiscuous)
-		ret = dp_port_set_promiscuous(i, was->promiscuous);
 	if (ret < 0)
-		log_error("reload", "port %s cannot go back to what it was (%s): it needs a restart",
-			was->name, strerror(-ret));
+		return refuse_port(j, i, "promiscuous", ret);
+	j->mtu[i] = dp_port_info(i, &info) == 0 ? info.mtu : 0;
+	if (next->mtu != was->mtu)
+		ret = set_mtu(j->r, i, next->mtu);
+	if (ret == 0)
+		return 0;
+	restore_port(j, i, false);
+	return refuse_port(j, i, "mtu", ret);
 }
 
 // Ports alone may refuse a change. Then those before get back what they had.
@@ -107,8 +143,8 @@ static int change_ports(struct job *j)
 	for (unsigned int i = 0; i < j->r->conf->dp.n_ports; i++) {
 		if (change_port(j, i) == 0)
 			continue;
-		for (unsigned int k = 0; k <= i; k++)
-			restore_port(j, k);
+		while (i-- > 0)
+			restore_port(j, i, true);
 		return -1;
 	}
 	return 0;

@@ -5,10 +5,13 @@
 
 #include "conf_diff.h"
 
+struct rtnl;
+
 enum { RELOAD_ERR_BYTES = 4096 }; // room for what is usually wrong
 
 struct reload {
 	struct conf *conf;    // that runs; becomes the new one
+	struct rtnl *rtnl;    // knows the twins
 	bool log_level_fixed; // by the command line: the file's is not looked at
 	// Makes the mirror follow 'conf', which has just changed.
 	void (*follow)(void *arg, bool other_flowtables);

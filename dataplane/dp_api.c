@@ -25,6 +25,7 @@ int dp_port_info(unsigned int i, struct dp_port_info *info)
 		return -ENOENT;
 	*info = (struct dp_port_info){
 		.mtu = port->mtu,
+		.device_mtu = port->device_mtu,
 		.rx_queues = port->rx_queues,
 		.tx_queues = (uint16_t)dp.n_workers,
 	};

@@ -59,6 +59,7 @@ struct dp_port_info {
 	char twin_driver[64];
 	uint8_t mac[NFO_ETH_ALEN];
 	uint16_t mtu;
+	uint16_t device_mtu; // that it had before this daemon
 	uint16_t rx_queues;
 	uint16_t tx_queues;
 	bool link_up;

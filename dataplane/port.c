@@ -92,6 +92,7 @@ static int port_probe(struct port *port, const struct dp_conf *conf, char *err, 
 		return fail(conf, pc->device_line, err, size, "device \"%s\": %s", pc->device,
 			strerror(-ret));
 	snprintf(port->driver, sizeof(port->driver), "%s", info.driver_name);
+	port->device_mtu = port->mtu;
 	if (pc->mtu != 0)
 		port->mtu = pc->mtu;
 	return 0;

@@ -19,6 +19,7 @@ struct port {
 		uint64_t mac_word; // to replace it in one store
 	};
 	uint16_t mtu;
+	uint16_t device_mtu; // as it was found
 	uint16_t iface; // of its untagged frames (iface.h): control changes it, workers read
 	uint16_t rx_queues;
 	bool probed;  // by us: to be closed at the end

@@ -29,6 +29,23 @@ flow_lives() {
 		[ "$(lab_records "'%d %d' % (r[0]['mirror']['installed'], r[0]['mirror']['replaced'])" show stats)" = "$untouched" ]
 }
 
+mtu_is() { # TWIN BYTES
+	in_gw grep -qx "$2" "/sys/class/net/$1/mtu"
+}
+
+promiscuous() { # DEVICE
+	[ $(($(in_gw cat "/sys/class/net/$1/flags") & 0x100)) != 0 ]
+}
+
+# The flow's limit of what leaves by wan, and whether workers have met longer packets since.
+gate_is() { # BYTES
+	lab_records "[x['original']['mtu_bytes'] for x in r if x['reason'] == 'offloaded'] == [$1]" show flows
+}
+
+too_long() {
+	lab_records "r[0]['punts']['mtu'] > 0" show stats
+}
+
 stream_start
 check offloaded wait_for 20 lab_records 'any(x["reason"] == "offloaded" for x in r)' show flows
 untouched=$(lab_records "'%d %d' % (r[0]['mirror']['installed'], r[0]['mirror']['replaced'])" show stats)
@@ -50,6 +67,10 @@ check restart refused 'config.ini:9: [port wan] rx-desc: 512 -> 1024 needs a res
 check restart-logged grep -q 'error: reload: .*rx-desc: 512 -> 1024 needs a restart' "$LAB_LOG"
 changed '/^\[port wan\]/,/^$/d; s/^devices.*/devices = lan/'
 check port-gone refused 'config.ini: [port wan] is gone, which needs a restart'
+changed 's/^device = .*p-lan/&\npromiscuous = no/; s/^device = .*p-wan/&\nmtu = 9000/'
+check too-large refused '[port wan] mtu: the port refuses it (Message too long)'
+check mtu-stays mtu_is wan 1500
+check promiscuous-still promiscuous p-lan
 rm "$LAB_CONFIG"
 check no-file refused 'No such file'
 check lives-still flow_lives
@@ -60,6 +81,22 @@ kill -HUP "$lab_daemon"
 check hup wait_for 5 grep -q 'notice: reload: \[global\] idle-sleep-us: 0 -> 50' "$LAB_LOG"
 check not-700 eval '! grep -q "punt-new-pps: .* 700" "$LAB_LOG"'
 check hup-lives flow_lives
+
+# the MTU of twin and port; longer packets are the kernel's, which tells the client, and the stream goes on
+check none-too-long eval '! too_long'
+changed '/^device = .*p-wan/a mtu = 1400'
+check mtu lab_records 'r == [{"section": "port wan", "key": "mtu", "from": "0", "to": "1400"}]' reload
+check twin-mtu mtu_is wan 1400
+check port-mtu lab_records '[x["mtu_bytes"] for x in r if x["name"] == "wan"] == [1400]' show ports
+check gate wait_for 5 gate_is 1400
+check too-long wait_for 5 too_long
+lab_mark
+sleep 1
+check fast lab_fast
+changed ''
+check device-mtu lab_records '[x["to"] for x in r] == ["0"]' reload
+check twin-mtu-back mtu_is wan 1500
+check gate-back wait_for 5 gate_is 1500
 
 # another mark: its flow leaves, another flowtable takes it again
 changed 's/^mark.*/mark = 0x2000\/0x2000/'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // reload.h: every key that is said to be applied is; and whatever is wrong with the file or refused by a
-// port leaves everything as it was. The dataplane and the mirror are played here.
+// port leaves everything as it was. The dataplane, the twins and the mirror are played here.
 #include "reload.h"
 
 #include <errno.h>
@@ -15,9 +15,12 @@
 
 #include "conf_key.h"
 #include "log.h"
+#include "rtnl.h"
 
 #define PORT(name) "[port " #name "]\ndevice = net_" #name "\n"
 #define PORTS PORT(lan) PORT(wan)
+
+enum { DEVICE_MTU = 1500 };
 
 // What runs: all that a reload may touch.
 static struct world {
@@ -27,14 +30,17 @@ static struct world {
 	struct conf_flowtable flowtable[CONF_MAX_FLOWTABLES];
 	struct {
 		bool promiscuous;
+		uint16_t mtu;
+		uint32_t twin_mtu;
 		uint32_t punt_pps[DP_N_PUNT_CLASSES];
 	} port[2];
 } world;
 
 // The call that fails: 0 for none. Each kind counts by itself.
 static struct {
-	unsigned int promiscuous;
+	unsigned int promiscuous, mtu, twin;
 } fails;
+static bool no_twin;
 static bool flowtables_told;
 static unsigned int n_changes, n_logged;
 static char path[] = "/tmp/nfo-reload-test.XXXXXX", err[2048];
@@ -45,11 +51,25 @@ static bool failing(unsigned int *step)
 	return *step != 0 && --*step == 0;
 }
 
+int dp_port_info(unsigned int port, struct dp_port_info *info)
+{
+	*info = (struct dp_port_info){.mtu = world.port[port].mtu, .device_mtu = DEVICE_MTU};
+	return 0;
+}
+
 int dp_port_set_promiscuous(unsigned int port, bool on)
 {
 	if (failing(&fails.promiscuous))
 		return -ENOTSUP;
 	world.port[port].promiscuous = on;
+	return 0;
+}
+
+int dp_port_set_mtu(unsigned int port, uint16_t mtu)
+{
+	if (failing(&fails.mtu))
+		return -EBUSY; // a driver may have to stop for it
+	world.port[port].mtu = mtu;
 	return 0;
 }
 
@@ -61,6 +81,25 @@ void dp_port_set_punt(unsigned int port, const uint32_t pps[DP_N_PUNT_CLASSES])
 void dp_set_idle_sleep(uint32_t us)
 {
 	world.idle_sleep_us = us;
+}
+
+const struct rtnl_link *rtnl_link_by_name(const struct rtnl *rtnl, const char *name)
+{
+	static struct rtnl_link link[2];
+	const int i = strcmp(name, "wan") == 0;
+
+	(void)rtnl;
+	link[i].ifindex = i + 1;
+	return no_twin ? NULL : &link[i];
+}
+
+int rtnl_link_set_mtu(struct rtnl *rtnl, int ifindex, uint32_t mtu)
+{
+	(void)rtnl;
+	if (failing(&fails.twin))
+		return -EPERM;
+	world.port[ifindex - 1].twin_mtu = mtu;
+	return 0;
 }
 
 void log_set_level(enum log_level level)
@@ -121,6 +160,7 @@ static void start(const char *text)
 {
 	conf_fini(&conf);
 	memset(&fails, 0, sizeof(fails));
+	no_twin = false;
 	write_file(text);
 	if (conf_load(path, &conf, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
@@ -132,19 +172,21 @@ static void start(const char *text)
 		const struct dp_port_conf *port = &conf.dp.port[i];
 
 		world.port[i].promiscuous = port->promiscuous;
+		world.port[i].mtu = port->mtu != 0 ? port->mtu : DEVICE_MTU;
+		world.port[i].twin_mtu = world.port[i].mtu;
 		dp_port_set_punt(i, port->punt_pps);
 	}
 }
 
 // 'text' is refused because of 'why', and neither the world nor the configuration has changed.
-static void refuses(const char *text, const char *why)
+static void refuses(const char *text, const char *why, unsigned int n_places)
 {
 	const struct world was = world;
 	const struct conf was_conf = conf;
 
 	assert_int_equal(reload(text), -1);
 	assert_int_equal(n_changes, 0);
-	assert_true(n_logged >= 2); // what, and that nothing is changed
+	assert_int_equal(n_logged, n_places + 1); // each, and that nothing is changed
 	if (strstr(err, why) == NULL)
 		fail_msg("'%s' without '%s'", err, why);
 	assert_memory_equal(&world, &was, sizeof(was));
@@ -209,7 +251,7 @@ static void each_key(void **state)
 			was = world;
 			if (key->reload == CONF_RESTART) {
 				snprintf(place, sizeof(place), "] %s: ", key->name);
-				refuses(after, place);
+				refuses(after, place, 1);
 				assert_non_null(strstr(err, " needs a restart"));
 				continue;
 			}
@@ -233,9 +275,9 @@ static void invalid(void **state)
 	(void)state;
 	start(PORTS);
 	snprintf(place, sizeof(place), "%s:6: punt-new-pps = 'x', expected", path);
-	refuses(PORTS "promiscuous = no\npunt-new-pps = x\n", place);
-	refuses("[global]\nlog-level = debug\n", "without a [port NAME]");
-	refuses(PORTS "[flowtable f]\ndevices = dmz\nmark = 1/1\n", "unknown device 'dmz'");
+	refuses(PORTS "promiscuous = no\npunt-new-pps = x\n", place, 1);
+	refuses("[global]\nlog-level = debug\n", "without a [port NAME]", 1);
+	refuses(PORTS "[flowtable f]\ndevices = dmz\nmark = 1/1\n", "unknown device 'dmz'", 1);
 	unlink(path);
 	assert_int_equal(reload_file(&r, count, NULL, err, sizeof(err)), -1);
 	assert_non_null(strstr(err, "No such file"));
@@ -256,27 +298,54 @@ static void restart(void **state)
 		path, path, path, path);
 	refuses("[global]\nmbufs = 2048\n"
 		PORT(lan) "rx-desc = 64\npromiscuous = no\npunt-new-pps = 500\n"
-		PORT(dmz), text);
-	assert_int_equal(n_logged, 5);
+		PORT(dmz), text, 4);
 }
 
 static void refused_by_ports(void **state)
 {
-	static const char other[] = PORT(lan) "promiscuous = no\npunt-new-pps = 500\n"
-		PORT(wan) "promiscuous = no\n"
+	static const char other[] = PORT(lan) "mtu = 1400\npromiscuous = no\npunt-new-pps = 500\n"
+		PORT(wan) "promiscuous = no\nmtu = 1300\n"
 		"[global]\nidle-sleep-us = 1\ntcp-idle-s = 9\n";
 	char place[128];
 
 	(void)state;
 	for (unsigned int port = 1; port <= 2; port++) {
+		const char *const name = port == 1 ? "lan" : "wan";
+
 		start(PORTS);
 		fails.promiscuous = port;
 		snprintf(place, sizeof(place), "%s:%u: [port %s] promiscuous: the port refuses it (",
-			path, port == 1 ? 3 : 7, port == 1 ? "lan" : "wan");
-		refuses(other, place);
+			path, port == 1 ? 4 : 8, name);
+		refuses(other, place, 1);
+		fails.mtu = port;
+		snprintf(place, sizeof(place), "%s:%u: [port %s] mtu: the port refuses it (Device or",
+			path, port == 1 ? 3 : 9, name);
+		refuses(other, place, 1);
+		fails.twin = port;
+		snprintf(place, sizeof(place), "[port %s] mtu: the port refuses it (Operation", name);
+		refuses(other, place, 1);
 	}
+	no_twin = true;
+	refuses(other, "[port lan] mtu: the port refuses it (No such device)", 1);
+	no_twin = false;
 	assert_int_equal(reload(other), 0); // and nothing stands in its way now
-	assert_int_equal(n_changes, 5);
+	assert_int_equal(n_changes, 7);
+}
+
+// Somebody has given a twin another MTU since: that is what a refusal goes back to.
+static void mtu_of_twin(void **state)
+{
+	(void)state;
+	start(PORTS);
+	world.port[0].mtu = world.port[0].twin_mtu = 1200;
+	fails.mtu = 2;
+	refuses(PORT(lan) "mtu = 1400\n" PORT(wan) "mtu = 1300\n", "port wan", 1);
+	assert_int_equal(reload(PORTS "punt-new-pps = 0\n"), 0);
+	assert_int_equal(world.port[0].twin_mtu, 1200);
+	assert_int_equal(reload(PORT(lan) "mtu = 1400\n" PORT(wan)), 0);
+	assert_int_equal(world.port[0].twin_mtu, 1400);
+	assert_int_equal(reload(PORTS), 0);
+	assert_int_equal(world.port[0].twin_mtu, DEVICE_MTU);
 }
 
 // The order of ports in the file is nothing that their numbers depend on.
@@ -310,6 +379,7 @@ int main(void)
 		cmocka_unit_test(invalid),
 		cmocka_unit_test(restart),
 		cmocka_unit_test(refused_by_ports),
+		cmocka_unit_test(mtu_of_twin),
 		cmocka_unit_test(other_order),
 		cmocka_unit_test(fixed_log_level),
 	};
