@@ -38,6 +38,7 @@ struct conf {
 	char socket[108]; // sun_path
 	enum log_level log_level;
 	uint32_t dump_interval_ms;       // between the filtered conntrack dumps
+	uint32_t netlink_buffer_kb;      // of sockets for events; 0: presets
 	uint32_t tcp_idle_s, udp_idle_s; // 0: the kernel's nf_flowtable_*_timeout
 	unsigned int n_flowtables;
 	struct conf_flowtable flowtable[CONF_MAX_FLOWTABLES];

@@ -16,7 +16,7 @@ static const char *const levels[] = {"error", "warning", "notice", "info", "debu
 
 // clang-format off
 const struct conf_section conf_sections[CONF_N_SECTIONS] = {
-	[CONF_GLOBAL] = {.name = "global", .n_keys = 8, .keys = {
+	[CONF_GLOBAL] = {.name = "global", .n_keys = 9, .keys = {
 		{"socket", "/run/dpdk-nftoffload/ctl.sock", "an absolute path of at most 107 bytes",
 			.type = CONF_PATH, .max = 107, .reload = CONF_RESTART, GLOBAL(socket)},
 		{"log-level", "info", .type = CONF_WORD, .words = levels, .reload = CONF_LIVE,
@@ -33,6 +33,8 @@ const struct conf_section conf_sections[CONF_N_SECTIONS] = {
 			GLOBAL(tcp_idle_s)},
 		{"udp-idle-s", "0", .type = CONF_U32, .max = 32768, .reload = CONF_LIVE,
 			GLOBAL(udp_idle_s)},
+		{"netlink-buffer-kb", "0", .type = CONF_U32, .min = 4, .max = 1048576,
+			.zero = true, .reload = CONF_RESTART, GLOBAL(netlink_buffer_kb)},
 	}},
 	[CONF_PORT] = {.name = "port", .named = true, .n_keys = 11, .keys = {
 		{"device", NULL, "a DPDK device of at most 511 bytes, such as 0000:03:00.0",

@@ -286,11 +286,14 @@ static void updates_readable(void *arg, uint32_t epoll_events)
 
 static int open_sockets(struct ct *ct, size_t rcvbuf_bytes)
 {
-	struct nl *const all[] = {&ct->changes, &ct->ends, &ct->dumps, &ct->updates};
-	int err = 0;
+	int err = nl_open_events(&ct->changes, NETLINK_NETFILTER, rcvbuf_bytes);
 
-	for (unsigned int i = 0; i < MNL_ARRAY_SIZE(all) && !err; i++)
-		err = nl_open(all[i], NETLINK_NETFILTER, rcvbuf_bytes);
+	if (!err)
+		err = nl_open_events(&ct->ends, NETLINK_NETFILTER, rcvbuf_bytes);
+	if (!err)
+		err = nl_open(&ct->dumps, NETLINK_NETFILTER, rcvbuf_bytes);
+	if (!err)
+		err = nl_open(&ct->updates, NETLINK_NETFILTER, rcvbuf_bytes);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include "flows.h"
 #include "loop.h"
 #include "mirror.h"
+#include "nl.h"
 #include "problems.h"
 #include "reload.h"
 #include "rtnl.h"
@@ -247,6 +248,7 @@ int ctrl_start(struct ctrl *c, struct conf *conf)
 	c->reload.conf = conf;
 	c->reload.follow = follow_conf;
 	c->reload.arg = c;
+	nl_set_events_bytes((size_t)conf->netlink_buffer_kb << 10);
 	c->rtnl = rtnl_create(c->loop, rtnl_changed, c);
 	if (c->rtnl == NULL) {
 		ret = -errno;

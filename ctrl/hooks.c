@@ -249,6 +249,13 @@ static void hint(struct hooks *h)
 	schedule(h, SETTLE_NS);
 }
 
+// Whatever they told leads to the same.
+static void lost(struct hooks *h)
+{
+	log_warning_rarely("hooks", "events were lost; reading what hooks into devices again");
+	hint(h);
+}
+
 static void nft_hint(void *arg, const struct nlmsghdr *nlh)
 {
 	switch (nlh->nlmsg_type) {
@@ -276,7 +283,7 @@ static void nft_readable(void *arg, uint32_t epoll_events)
 
 	(void)epoll_events;
 	if (nl_drain(&h->nft_events, EVENTS_A_TURN, nft_hint, h) < 0)
-		hint(h); // lost ones lead to the same
+		lost(h);
 }
 
 static void route_readable(void *arg, uint32_t epoll_events)
@@ -285,7 +292,7 @@ static void route_readable(void *arg, uint32_t epoll_events)
 
 	(void)epoll_events;
 	if (nl_drain(&h->route_events, EVENTS_A_TURN, route_hint, h) < 0)
-		hint(h);
+		lost(h);
 }
 
 static int open_pair(
@@ -294,7 +301,7 @@ static int open_pair(
 	int err = nl_open(query, bus, 0);
 
 	if (!err)
-		err = nl_open(events, bus, EVENT_BUF_BYTES);
+		err = nl_open_events(events, bus, EVENT_BUF_BYTES);
 	return err ? err : nl_join(events, groups, n);
 }
 
@@ -364,6 +371,11 @@ static unsigned int what_on(const struct hooks *h, const char *ifname)
 		if (fits(h->list.list[i].name, ifname))
 			what |= h->list.list[i].what;
 	return what;
+}
+
+uint64_t hooks_overruns(const struct hooks *h)
+{
+	return h->nft_events.overruns + h->route_events.overruns;
 }
 
 bool hooks_on(const struct hooks *h, const char *ifname)

@@ -50,6 +50,8 @@ bool hooks_on(const struct hooks *hooks, const char *ifname);
 // For people: "nftables chain", "tc", "XDP program" or "qdisc", the first that applies; "unknown"
 // while they cannot be read; NULL where hooks_on() is false.
 const char *hooks_text(const struct hooks *hooks, const char *ifname);
+// Times that the kernel lost events.
+uint64_t hooks_overruns(const struct hooks *hooks);
 
 // Decoders, pure.
 

@@ -28,3 +28,12 @@ struct log_limit {
 	unsigned int missed;
 };
 int log_ratelimit(struct log_limit *state, unsigned int burst, unsigned int *missed);
+
+// A line that says the same each time: at most once a second.
+#define log_warning_rarely(area, ...)                                 \
+	do {                                                          \
+		static struct log_limit rarely;                       \
+		unsigned int rarely_missed;                           \
+		if (log_ratelimit(&rarely, 1, &rarely_missed))        \
+			log_line(LOG_WARNING, area, __VA_ARGS__);     \
+	} while (0)

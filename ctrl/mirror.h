@@ -61,7 +61,7 @@ struct mirror_stats {
 	uint64_t corrected; // of these, those that the workers then sent as the kernel does
 	uint64_t unseen;    // samples that the kernel got and did not send
 	uint64_t refused;   // no room to even note it
-	uint64_t rtnl_overruns;
+	uint64_t rtnl_overruns, nft_overruns, xfrm_overruns, hooks_overruns;
 	uint32_t connections;
 	uint32_t settle_ms; // from the last change until every flow had followed it
 	uint32_t by_reason[NFO_N_REASONS];

@@ -59,6 +59,9 @@ bool mirror_get(const struct mirror *m, uint32_t slot, struct mirror_flow *flow)
 void mirror_stats(const struct mirror *m, struct mirror_stats *stats)
 {
 	*stats = m->stats;
+	stats->nft_overruns = m->nft != NULL ? nft_overruns(m->nft) : 0;
+	stats->xfrm_overruns = m->xfrm != NULL ? xfrm_overruns(m->xfrm) : 0;
+	stats->hooks_overruns = m->hooks != NULL ? hooks_overruns(m->hooks) : 0;
 }
 
 unsigned int mirror_flowtables(const struct mirror *m)

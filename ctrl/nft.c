@@ -310,8 +310,10 @@ static void readable(void *arg, uint32_t epoll_events)
 	struct nft *nft = arg;
 
 	(void)epoll_events;
-	if (nl_drain(&nft->events, EVENTS_A_TURN, hint, nft) < 0)
+	if (nl_drain(&nft->events, EVENTS_A_TURN, hint, nft) < 0) {
+		log_warning_rarely("nft", "events were lost; reading the flowtables again");
 		bump_epoch(nft);
+	}
 }
 
 static int open_sockets(struct nft *nft)
@@ -320,7 +322,7 @@ static int open_sockets(struct nft *nft)
 	int err = nl_open(&nft->query, NETLINK_NETFILTER, 0);
 
 	if (!err)
-		err = nl_open(&nft->events, NETLINK_NETFILTER, EVENT_BUF_BYTES);
+		err = nl_open_events(&nft->events, NETLINK_NETFILTER, EVENT_BUF_BYTES);
 	if (!err)
 		err = nl_join(&nft->events, &group, 1);
 	return err;
@@ -408,6 +410,11 @@ uint32_t nft_generation(const struct nft *nft)
 uint32_t nft_epoch(const struct nft *nft)
 {
 	return nft->epoch;
+}
+
+uint64_t nft_overruns(const struct nft *nft)
+{
+	return nft->events.overruns;
 }
 
 const char *nft_unsupported(const struct nft *nft)

@@ -64,6 +64,8 @@ uint32_t nft_generation(const struct nft *nft);
 // Moves when a flowtable or a device of one was deleted, even if it is back already, or when events
 // were lost: the kernel may have torn down its flows. 'changed' is called then too.
 uint32_t nft_epoch(const struct nft *nft);
+// Times that the kernel lost events.
+uint64_t nft_overruns(const struct nft *nft);
 // NULL when the kernel has flowtables, else the reason in words.
 const char *nft_unsupported(const struct nft *nft);
 // Does a rule give the connection's mark back to packets (meta mark set ct mark)? Then conntrack's

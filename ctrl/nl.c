@@ -10,6 +10,8 @@
 
 enum { REQUEST_MS = 2000 };
 
+static size_t events_bytes; // 0: each socket's preset
+
 static int set_rcvbuf(int fd, size_t bytes)
 {
 	int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
@@ -37,6 +39,16 @@ fail:
 	err = -errno;
 	nl_close(nl);
 	return err;
+}
+
+int nl_open_events(struct nl *nl, int bus, size_t preset_bytes)
+{
+	return nl_open(nl, bus, events_bytes ? events_bytes : preset_bytes);
+}
+
+void nl_set_events_bytes(size_t bytes)
+{
+	events_bytes = bytes;
 }
 
 void nl_close(struct nl *nl)
@@ -86,10 +98,12 @@ int nl_recv(struct nl *nl, union nl_buf *buf)
 		n = recvfrom(nl_fd(nl), buf, sizeof(*buf), MSG_TRUNC, (struct sockaddr *)&from,
 			&from_len);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0 && errno != ENOBUFS)
 		return -errno;
-	if ((size_t)n > sizeof(*buf))
-		return -EMSGSIZE;
+	if (n < 0 || (size_t)n > sizeof(*buf)) {
+		nl->overruns++;
+		return n < 0 ? -ENOBUFS : -EMSGSIZE;
+	}
 	return from.nl_pid == 0 ? (int)n : 0;
 }
 

@@ -17,6 +17,7 @@ struct nl {
 	struct mnl_socket *sock; // NULL: closed
 	uint32_t portid;
 	uint32_t seq; // of the last message sent
+	uint64_t overruns; // times that messages to it were lost
 };
 
 // A buffer for one received datagram, aligned for its headers.
@@ -30,6 +31,10 @@ typedef void (*nl_fn)(void *arg, const struct nlmsghdr *nlh);
 // Non-blocking, with a receive buffer of 'rcvbuf_bytes' (0: the system's), beyond rmem_max if
 // allowed.
 int nl_open(struct nl *nl, int bus, size_t rcvbuf_bytes);
+// The same for events, with a buffer of 'preset_bytes' unless nl_set_events_bytes() said otherwise.
+int nl_open_events(struct nl *nl, int bus, size_t preset_bytes);
+// The buffers of all sockets for events that are opened from now on; 0: each its preset.
+void nl_set_events_bytes(size_t bytes);
 void nl_close(struct nl *nl); // closed or zeroed is legal
 int nl_fd(const struct nl *nl);
 int nl_join(struct nl *nl, const unsigned int *groups, unsigned int n);

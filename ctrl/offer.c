@@ -238,11 +238,7 @@ void offer_dump_timed(void *arg)
 
 static void lost(struct mirror *m)
 {
-	static struct log_limit limit;
-	unsigned int missed;
-
-	if (log_ratelimit(&limit, 1, &missed))
-		log_warning("mirror", "conntrack messages were lost; reading it again");
+	log_warning_rarely("mirror", "conntrack messages were lost; reading it again");
 	m->dump_again = true;
 	m->lost_ns = loop_now_ns(m->loop);
 	// it may have been a dump that failed: then no end of it comes

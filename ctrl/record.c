@@ -49,6 +49,9 @@ enum { NS_PER_S = 1000000000 };
 	X(corrected)    \
 	X(unseen)       \
 	X(rtnl_overruns) \
+	X(nft_overruns) \
+	X(xfrm_overruns) \
+	X(hooks_overruns) \
 	X(refused)
 
 #define CT_STATS(X)      \

@@ -344,15 +344,6 @@ static void read_again(void *arg)
 	tell(r, &(struct rtnl_event){.change = RTNL_LOST});
 }
 
-static void say_lost(void)
-{
-	static struct log_limit limit;
-	unsigned int missed;
-
-	if (log_ratelimit(&limit, 1, &missed))
-		log_warning("rtnl", "messages were lost; reading links, neighbours and rules again");
-}
-
 static void events_readable(void *arg, uint32_t epoll_events)
 {
 	struct rtnl *r = arg;
@@ -362,7 +353,8 @@ static void events_readable(void *arg, uint32_t epoll_events)
 	r->routes_changed = r->rules_changed = r->failed = false;
 	err = nl_drain(&r->events, EVENTS_A_TURN, on_message, r);
 	if (err < 0 || r->failed) {
-		say_lost();
+		log_warning_rarely(
+			"rtnl", "messages were lost; reading links, neighbours and rules again");
 		read_again(r);
 		return;
 	}
@@ -389,7 +381,7 @@ static int join(struct rtnl *r)
 
 static int open_sockets(struct rtnl *r)
 {
-	int err = nl_open(&r->events, NETLINK_ROUTE, EVENT_BUF_BYTES);
+	int err = nl_open_events(&r->events, NETLINK_ROUTE, EVENT_BUF_BYTES);
 
 	if (!err)
 		err = nl_open(&r->dumps, NETLINK_ROUTE, 0);

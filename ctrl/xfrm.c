@@ -73,7 +73,8 @@ static void readable(void *arg, uint32_t epoll_events)
 	int err;
 
 	(void)epoll_events;
-	nl_drain(&x->events, EVENTS_A_TURN, ignore, NULL); // lost ones lead to the same
+	if (nl_drain(&x->events, EVENTS_A_TURN, ignore, NULL) < 0)
+		log_warning_rarely("xfrm", "events were lost; reading the IPsec policies again");
 	err = read_policies(x);
 	if (err) {
 		log_warning("xfrm", "cannot read IPsec policies: %s; taken to be there",
@@ -92,7 +93,7 @@ static int start(struct xfrm *x, struct loop *loop)
 	if (err == -EPROTONOSUPPORT)
 		return 0; // no XFRM, no policies
 	if (!err)
-		err = nl_open(&x->events, NETLINK_XFRM, EVENT_BUF_BYTES);
+		err = nl_open_events(&x->events, NETLINK_XFRM, EVENT_BUF_BYTES);
 	if (!err)
 		err = nl_join(&x->events, &group, 1);
 	if (err)
@@ -129,6 +130,11 @@ void xfrm_destroy(struct xfrm *x)
 	nl_close(&x->events);
 	nl_close(&x->query);
 	free(x);
+}
+
+uint64_t xfrm_overruns(const struct xfrm *x)
+{
+	return x->events.overruns;
 }
 
 bool xfrm_policies(const struct xfrm *x)

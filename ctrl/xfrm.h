@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct loop;
 struct nlmsghdr;
@@ -14,6 +15,7 @@ struct xfrm;
 struct xfrm *xfrm_create(struct loop *loop, void (*changed)(void *arg), void *arg);
 void xfrm_destroy(struct xfrm *xfrm);
 bool xfrm_policies(const struct xfrm *xfrm);
+uint64_t xfrm_overruns(const struct xfrm *xfrm); // times that the kernel lost events
 
 // True if one XFRM_MSG_NEWPOLICY concerns packets that are sent or forwarded.
 bool xfrm_decode_policy(const struct nlmsghdr *nlh);

@@ -68,6 +68,9 @@ void mirror_stats(const struct mirror *mirror, struct mirror_stats *stats)
 		.held = 11,
 		.refused = 9,
 		.rtnl_overruns = 12,
+		.nft_overruns = 13,
+		.xfrm_overruns = 14,
+		.hooks_overruns = 15,
 		.connections = 10};
 	stats->by_reason[NFO_R_OFFLOADED] = 6;
 	stats->by_reason[NFO_R_NO_ROUTE] = 4;

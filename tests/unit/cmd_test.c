@@ -409,6 +409,9 @@ static void show_stats(void **state)
 	expect_member(json_object_get(record, "mirror"), "connections", "[10]");
 	expect_member(json_object_get(record, "mirror"), "refused", "[9]");
 	expect_member(json_object_get(record, "mirror"), "rtnl_overruns", "[12]");
+	expect_member(json_object_get(record, "mirror"), "nft_overruns", "[13]");
+	expect_member(json_object_get(record, "mirror"), "xfrm_overruns", "[14]");
+	expect_member(json_object_get(record, "mirror"), "hooks_overruns", "[15]");
 	expect_member(
 		json_object_get(json_object_get(record, "mirror"), "by_reason"), "no-route", "[4]");
 	expect_member(json_object_get(record, "mirror"), "held", "[11]");

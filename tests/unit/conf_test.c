@@ -41,6 +41,7 @@ static void defaults(void **state)
 	assert_int_equal(conf.dump_interval_ms, 1000);
 	assert_int_equal(conf.tcp_idle_s, 0);
 	assert_int_equal(conf.udp_idle_s, 0);
+	assert_int_equal(conf.netlink_buffer_kb, 0);
 	assert_int_equal(conf.n_flowtables, 0);
 	assert_int_equal(conf.dp.n_ports, 1);
 	assert_string_equal(conf.dp.port[0].name, "lan");
@@ -70,6 +71,7 @@ static void all_values(void **state)
 				  "dump-interval-ms = 60000\n"
 				  "tcp-idle-s = 32768\n"
 				  "udp-idle-s = 1\n"
+				  "netlink-buffer-kb = 4\n"
 				  "[flowtable a]\n"
 				  "mark = 0xF0/255\n"
 				  "devices = lan ,wan\n"
@@ -99,10 +101,11 @@ static void all_values(void **state)
 	assert_int_equal(conf.dump_interval_ms, 60000);
 	assert_int_equal(conf.tcp_idle_s, 32768);
 	assert_int_equal(conf.udp_idle_s, 1);
+	assert_int_equal(conf.netlink_buffer_kb, 4);
 	assert_int_equal(conf.dp.n_ports, 2);
 	assert_string_equal(conf.dp.port[0].device, "net_tap0,iface=x");
 	assert_int_equal(conf.dp.port[0].twin, DP_TWIN_VIRTIO_USER);
-	assert_int_equal(conf.dp.port[0].twin_line, 17);
+	assert_int_equal(conf.dp.port[0].twin_line, 18);
 	assert_int_equal(conf.dp.port[1].twin_line, 0);
 	assert_int_equal(conf.dp.port[1].twin, DP_TWIN_AUTO);
 	assert_int_equal(conf.dp.port[0].punt_pps[DP_PUNT_CONTROL], 100);
@@ -117,8 +120,8 @@ static void all_values(void **state)
 	assert_int_equal(conf.dp.port[0].rx_desc, 64);
 	assert_int_equal(conf.dp.port[0].tx_desc, 32768);
 	assert_int_equal(conf.dp.port[0].rx_queues, 64);
-	assert_int_equal(conf.dp.port[0].line, 14);
-	assert_int_equal(conf.dp.port[0].device_line, 16);
+	assert_int_equal(conf.dp.port[0].line, 15);
+	assert_int_equal(conf.dp.port[0].device_line, 17);
 	assert_string_equal(conf.dp.port[1].device, "0000:03:00.0");
 	assert_int_equal(conf.n_flowtables, 1);
 	assert_string_equal(conf.flowtable[0].name, "a");
@@ -127,7 +130,7 @@ static void all_values(void **state)
 	assert_string_equal(conf.flowtable[0].device[1], "wan");
 	assert_int_equal(conf.flowtable[0].mark_value, 0xf0);
 	assert_int_equal(conf.flowtable[0].mark_mask, 0xff);
-	assert_int_equal(conf.flowtable[0].line, 11);
+	assert_int_equal(conf.flowtable[0].line, 12);
 	conf_fini(&conf);
 }
 
@@ -216,6 +219,8 @@ static const struct bad bad[] = {
 		"c:2: tcp-idle-s = '32769', expected a number from 0 to 32768"},
 	{"[global]\nudp-idle-s = 32769\n",
 		"c:2: udp-idle-s = '32769', expected a number from 0 to 32768"},
+	{"[global]\nnetlink-buffer-kb = 3\n",
+		"c:2: netlink-buffer-kb = '3', expected 0 or a number from 4 to 1048576"},
 	{"[global]\nlog-level = Info\n",
 		"c:2: log-level = 'Info', expected error, warning, notice, info or debug"},
 	{"[global]\nsocket = ctl.sock\n",
@@ -438,6 +443,7 @@ static void reference_has_the_defaults(void **state)
 	assert_int_equal(ref.dp.mbufs, conf.dp.mbufs);
 	assert_int_equal(ref.dp.idle_sleep_us, conf.dp.idle_sleep_us);
 	assert_int_equal(ref.dump_interval_ms, conf.dump_interval_ms);
+	assert_int_equal(ref.netlink_buffer_kb, conf.netlink_buffer_kb);
 	assert_int_equal(ref.tcp_idle_s, conf.tcp_idle_s);
 	assert_int_equal(ref.udp_idle_s, conf.udp_idle_s);
 	assert_int_equal(ref.dp.n_ports, 2);

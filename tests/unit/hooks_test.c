@@ -340,6 +340,25 @@ static void live_xdp(void **state)
 	close(prog);
 }
 
+// More events than the buffers hold: counted, and the hooks are read all the same.
+static void live_overrun(void **state)
+{
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	struct hooks *h;
+
+	live_run("ip link add c0 type veth peer s0");
+	nl_set_events_bytes(4096);
+	h = hooks_create(loop, count, &changes);
+	nl_set_events_bytes(0);
+	assert_non_null(h);
+	live_run("i=0; while [ $i -lt 100 ]; do echo link set c0 mtu $((1000 + i)); "
+		 "i=$((i + 1)); done | ip -batch -; tc qdisc add dev s0 clsact");
+	live_until(loop, hooks_on(h, "s0"));
+	assert_true(hooks_overruns(h) > 0);
+	hooks_destroy(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(live_other_rules, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_qdiscs, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_xdp, live_setup, live_teardown),
+		cmocka_unit_test_setup_teardown(live_overrun, live_setup, live_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,20 @@ static void test_configure_times(void **state)
 	assert_int_equal(k.dumps, dumps + 1);
 }
 
+static void test_overruns(void **state)
+{
+	struct mirror_stats stats;
+
+	(void)state;
+	k.overruns = 5;
+	mirror_rtnl_changed(k.mirror, &(struct rtnl_event){.change = RTNL_LOST});
+	mirror_stats(k.mirror, &stats);
+	assert_int_equal(stats.rtnl_overruns, 1);
+	assert_int_equal(stats.nft_overruns, 5);
+	assert_int_equal(stats.xfrm_overruns, 6);
+	assert_int_equal(stats.hooks_overruns, 7);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -337,6 +351,7 @@ int main(void)
 		TEST(bond_groups),
 		TEST(configure_stand_in),
 		TEST(configure_times),
+		TEST(overruns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

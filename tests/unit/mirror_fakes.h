@@ -51,6 +51,7 @@ static struct {
 	// the rest
 	nft_changed_fn nft_changed;
 	uint32_t epoch;
+	uint64_t overruns; // of nf_tables' events
 	void (*xfrm_changed)(void *arg);
 	bool ipsec;
 	void (*hooks_changed)(void *arg);
@@ -293,6 +294,24 @@ uint32_t nft_epoch(const struct nft *nft)
 {
 	(void)nft;
 	return k.epoch;
+}
+
+uint64_t nft_overruns(const struct nft *nft)
+{
+	(void)nft;
+	return k.overruns;
+}
+
+uint64_t xfrm_overruns(const struct xfrm *xfrm)
+{
+	(void)xfrm;
+	return k.overruns + 1;
+}
+
+uint64_t hooks_overruns(const struct hooks *hooks)
+{
+	(void)hooks;
+	return k.overruns + 2;
 }
 
 bool nft_restores_marks(struct nft *nft)

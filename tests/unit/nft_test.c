@@ -17,6 +17,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "live.h"
+#include "nl.h"
 #include "recorded/nft.h"
 
 static void two_devices(void **state)
@@ -267,6 +268,27 @@ static void live_at_start(void **state)
 	nft_destroy(nft);
 }
 
+// More events than the buffer holds: counted, and as good as a deletion.
+static void live_overrun(void **state)
+{
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	uint32_t epoch;
+	struct nft *nft;
+
+	nl_set_events_bytes(4096);
+	nft = nft_create(loop, count, &changes);
+	nl_set_events_bytes(0);
+	assert_non_null(nft);
+	epoch = nft_epoch(nft);
+	live_run("i=0; while [ $i -lt 100 ]; do echo add table inet t$i; i=$((i + 1)); done | "
+		 "nft -f -");
+	live_until(loop, nft_overruns(nft) == 1);
+	assert_int_not_equal(nft_epoch(nft), epoch);
+	live_until(loop, changes != 0);
+	nft_destroy(nft);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(live_reload, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_marks, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(live_at_start, live_setup, live_teardown),
+		cmocka_unit_test_setup_teardown(live_overrun, live_setup, live_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

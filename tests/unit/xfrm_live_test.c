@@ -9,6 +9,7 @@
 // clang-format on
 
 #include "live.h"
+#include "nl.h"
 #include "xfrm.h"
 
 static void count(void *arg)
@@ -53,11 +54,31 @@ static void policies_of_before(void **state)
 	xfrm_destroy(x);
 }
 
+// More events than the buffer holds: counted, and the policies are read all the same.
+static void overrun(void **state)
+{
+	struct loop *loop = live_loop(state);
+	unsigned int changes = 0;
+	struct xfrm *x;
+
+	nl_set_events_bytes(4096);
+	x = xfrm_create(loop, count, &changes);
+	nl_set_events_bytes(0);
+	assert_non_null(x);
+	live_run("i=0; while [ $i -lt 100 ]; do echo xfrm policy add src 10.0.0.0/8 dst "
+		 "10.$i.0.0/16 dir out action block; i=$((i + 1)); done | ip -batch -");
+	live_until(loop, xfrm_overruns(x) == 1);
+	live_until(loop, changes == 1);
+	assert_true(xfrm_policies(x));
+	xfrm_destroy(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(policies_are_followed, live_setup, live_teardown),
 		cmocka_unit_test_setup_teardown(policies_of_before, live_setup, live_teardown),
+		cmocka_unit_test_setup_teardown(overrun, live_setup, live_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
