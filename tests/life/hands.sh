@@ -101,24 +101,6 @@ udp_end() {
 	[ "$came" -gt 0 ] && [ "$wrong" = 0 ] && [ $((100 * lost)) -le $((${1:-5} * (came + lost))) ]
 }
 
-# small_buffers BYTES: of all netlink sockets of the running daemon, so that messages are lost.
-small_buffers() {
-	"$lab_python" -c '
-import ctypes, os, socket, sys
-libc = ctypes.CDLL(None, use_errno=True)
-pid, size, n = int(sys.argv[1]), int(sys.argv[2]), 0
-pidfd = os.pidfd_open(pid)
-for fd in os.listdir(f"/proc/{pid}/fd"):
-    if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
-        continue
-    with socket.socket(fileno=libc.syscall(438, pidfd, int(fd), 0)) as s: # pidfd_getfd
-        if s.family == socket.AF_NETLINK:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-            n += 1
-print(n, "sockets")
-sys.exit(n == 0)' "$lab_daemon" "$1"
-}
-
 # hold_control: the daemon's control thread stands still, its workers go on, until release_control. So
 # events are lost for certain.
 hold_control() {
