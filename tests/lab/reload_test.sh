@@ -16,6 +16,11 @@ changed() {
 	sed "$1" "$LAB_DIR/first.ini" >"$LAB_CONFIG"
 }
 
+# place KEY: FILE:LINE of it.
+place() {
+	echo "config.ini:$(grep -n "^$1 = " "$LAB_CONFIG" | cut -d: -f1)"
+}
+
 refused() { # TEXT: of the error
 	local said code
 	said=$(ctl reload 2>&1)
@@ -55,20 +60,20 @@ changed '/^device = .*p-wan/a punt-new-pps = 500'
 check applied lab_records 'r == [{"section": "port wan", "key": "punt-new-pps", "from": "200000", "to": "500"}]' reload
 check applied-once lab_records 'r == [{"notice": "nothing is different"}]' reload
 check logged grep -q 'notice: reload: \[port wan\] punt-new-pps: 200000 -> 500' "$LAB_LOG"
-changed '/^socket/a idle-sleep-us = 0\ntcp-idle-s = 20'
+changed '/^socket/a dump-interval-ms = 2000\ntcp-idle-s = 20'
 check globals lab_records '{x["key"]: x["to"] for x in r} ==
-	{"idle-sleep-us": "0", "tcp-idle-s": "20", "punt-new-pps": "200000"}' reload
+	{"dump-interval-ms": "2000", "tcp-idle-s": "20", "punt-new-pps": "200000"}' reload
 check lives flow_lives
 
 changed 's/^device = .*p-wan/&\nmtu = many/'
-check invalid refused "config.ini:9: mtu = 'many', expected"
+check invalid refused "$(place mtu): mtu = 'many', expected"
 changed '/^device = .*p-wan/a rx-desc = 1024\npunt-new-pps = 700'
-check restart refused 'config.ini:9: [port wan] rx-desc: 512 -> 1024 needs a restart'
+check restart refused "$(place rx-desc): [port wan] rx-desc: 512 -> 1024 needs a restart"
 check restart-logged grep -q 'error: reload: .*rx-desc: 512 -> 1024 needs a restart' "$LAB_LOG"
 changed '/^\[port wan\]/,/^$/d; s/^devices.*/devices = lan/'
 check port-gone refused 'config.ini: [port wan] is gone, which needs a restart'
 changed 's/^device = .*p-lan/&\npromiscuous = no/; s/^device = .*p-wan/&\nmtu = 9000/'
-check too-large refused '[port wan] mtu: the port refuses it (Message too long)'
+check too-large refused "$(place mtu): [port wan] mtu: the port refuses it (Message too long)"
 check mtu-stays mtu_is wan 1500
 check promiscuous-still promiscuous p-lan
 rm "$LAB_CONFIG"
@@ -78,7 +83,7 @@ check lives-still flow_lives
 # by a signal: back to the first
 changed ''
 kill -HUP "$lab_daemon"
-check hup wait_for 5 grep -q 'notice: reload: \[global\] idle-sleep-us: 0 -> 50' "$LAB_LOG"
+check hup wait_for 5 grep -q 'notice: reload: \[global\] dump-interval-ms: 2000 -> 1000' "$LAB_LOG"
 check not-700 eval '! grep -q "punt-new-pps: .* 700" "$LAB_LOG"'
 check hup-lives flow_lives
 
