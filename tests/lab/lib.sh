@@ -38,7 +38,7 @@ lab_idle=''
 [ "$LAB_SLOW" = 1 ] || lab_idle=$'\nidle-sleep-us = 1000'
 # A version manager's python3 of a developer's machine is slow to start; the system's will do.
 lab_python=$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)
-# Flavour bare may have others.
+# Flavours tap (before lab_start) and bare may have others.
 LAB_PORTS=(lan wan)
 # EAL arguments of the daemon; a test may change them before lab_start.
 LAB_EAL=(--no-huge -m 256 --no-pci -l 0-1)
@@ -95,7 +95,7 @@ wait_for() {
 			echo "in vain waited for: $*" >&2
 			return 1
 		fi
-		sleep 0.1
+		sleep "0.$LAB_SLOW" # each look takes from what is waited for
 	done
 }
 
@@ -116,7 +116,7 @@ lab_init() {
 	lab_flavour=''
 	lab_daemon=''
 	lab_port=5000
-	lab_server=10.0.2.2 # whom transfer_tcp and hold_tcp call; may be IPv6
+	lab_server=10.0.2.2 # whom transfer_tcp, hold_tcp and stream_start call; may be IPv6 for the first two
 	lab_call_port=''    # transfer_tcp: at which port, if not at the server's own
 	trap lab_cleanup EXIT
 	trap 'trap "" INT TERM HUP; exit 130' INT TERM HUP
@@ -257,7 +257,7 @@ lab_guard_text() {
 	if [ "$lab_flavour" = bare ]; then
 		chains=${chains/p-lan, p-wan/$(IFS=, && echo "${LAB_PORTS[*]/#/t-}")}
 	elif [ "$lab_flavour" = tap ] && ip -n "$GW" link show t-wan >/dev/null 2>&1; then
-		chains=$(for name in lan wan; do
+		chains=$(for name in "${LAB_PORTS[@]}"; do
 			lab_patch_chain "p-$name" "t-$name"
 			lab_patch_chain "t-$name" "p-$name"
 		done)
@@ -450,7 +450,7 @@ lab_crash() {
 lab_records() {
 	local expression=$1
 	shift
-	ctl -j "$@" | "$lab_python" -c '
+	ctl -j "$@" | "$lab_python" -ISc '
 import json, sys
 r = []
 for line in sys.stdin:
@@ -584,10 +584,11 @@ release_tcp() {
 	lab_held=''
 }
 
-# stream_start: bytes from client to server, some MB a second, until stream_end, which returns 0 if they
-# arrived unchanged.
+# stream_start: bytes from client to server, some MB a second (less on an emulated CPU), until stream_end,
+# which returns 0 if they arrived unchanged.
 stream_start() {
-	local port=$((lab_port += 1)) limit=$((150 * LAB_SLOW))
+	local port=$((lab_port += 1)) limit=$((150 * LAB_SLOW)) pause=0.03
+	[ "$LAB_SLOW" = 1 ] || pause=0.3
 	rm -f "$LAB_DIR"/payload.{stop,from,to}
 	ip netns exec "$SV" timeout -k 5 "$limit" socat -u "TCP-LISTEN:$port,reuseaddr" \
 		"CREATE:$LAB_DIR/payload.to" &
@@ -595,8 +596,8 @@ stream_start() {
 	wait_for 5 lab_listens -t "$port" || return
 	# shellcheck disable=SC2016 # the inner shell expands it
 	ip netns exec "$CL" timeout -k 5 "$limit" bash -c 'until [ -e "$1.stop" ]; do
-		head -c 50000 /dev/urandom; sleep 0.03; done | tee "$1.from" | socat -u - "TCP:10.0.2.2:$2"' \
-		stream "$LAB_DIR/payload" "$port" &
+		head -c 50000 /dev/urandom; sleep "$4"; done | tee "$1.from" | socat -u - "TCP:$3:$2"' \
+		stream "$LAB_DIR/payload" "$port" "$lab_server" "$pause" &
 	lab_stream+=" $!"
 }
 

@@ -17,7 +17,7 @@ life_same() {
 
 life_same_now() {
 	ctl -j show table >"$LAB_DIR/table" && ctl -j show flows >"$LAB_DIR/flows" &&
-		lab_conntrack >"$LAB_DIR/conntrack" && "$lab_python" - "$LAB_DIR" <<-'END'
+		lab_conntrack >"$LAB_DIR/conntrack" && "$lab_python" -IS - "$LAB_DIR" <<-'END'
 		import json, sys
 		def records(name):
 		    return [x for x in map(json.loads, open(f"{sys.argv[1]}/{name}")) if "end" not in x]
