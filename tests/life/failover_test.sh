@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: core
 # limit: 420
 # The server's address moves to another MAC address and back, under a TCP stream and UDP on many flows, by
 # gratuitous ARP of either form: all flows follow at once, none is touched. An ARP reply that the kernel does

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: core
 # limit: 420
 # TCP connections of few packets, of none, and dead ones, across many timeouts of the kernel's flowtable:
 # each lives, and is the workers', for as long as it would without us. The kernel's timeouts are followed
