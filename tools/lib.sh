@@ -5,7 +5,8 @@
 # shellcheck disable=SC2034 # the arrays are for those who source this
 build_packages=(gcc meson ninja-build pkg-config dpdk dpdk-dev libdpdk-dev libmnl-dev libnftnl-dev
 	 libjansson-dev libcmocka-dev)
-lab_packages=(nftables conntrack iproute2 iperf3 iputils-ping ethtool socat python3)
+lab_packages=(nftables conntrack conntrackd iproute2 iperf3 iputils-arping iputils-ping ethtool socat
+	python3)
 vm_packages=(qemu-system-x86 busybox-static cpio kmod lz4 zstd xz-utils)
 all_packages=("${build_packages[@]}" "${lab_packages[@]}" "${vm_packages[@]}")
 

@@ -135,7 +135,7 @@ lab_cleanup() {
 		mkdir -p "$NFO_ARTIFACTS" && rm -f "$LAB_DIR"/payload.* &&
 			cp -r "$LAB_DIR"/. "$NFO_ARTIFACTS"
 	fi
-	rm -rf "$LAB_DIR" "/var/run/dpdk/$LAB_PREFIX"
+	rm -rf "$LAB_DIR" "/var/run/dpdk/$LAB_PREFIX" "/var/run/dpdk/$LAB_PREFIX"-*
 	[ "$code" != 0 ] || [ "$lab_failed" = 0 ] || code=1
 	exit "$code"
 }
