@@ -109,7 +109,6 @@ check few-stays-in-the-kernel [ $left = 0 ]
 # its age is that of its state
 check few-stays-in-the-workers flow few \
 	"f['state'] == 'offloaded' and f['age_s'] >= $((LIFE_TIMEOUT_S * (LIFE_ROUNDS - 1)))"
-check few-never-idle life_idle_at_most 1 # 'none'
 
 # --- the silent one speaks again ---
 check none-talks-again spoken none 10 0.1
