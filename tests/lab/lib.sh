@@ -571,7 +571,7 @@ hold_tcp() {
 	wait_for 5 lab_listens -t "$port" || return
 	# shellcheck disable=SC2016 # the inner shell expands it
 	ip netns exec "$CL" timeout -k 5 "$limit" bash -c 'exec 3<>"/dev/tcp/$2/$1" || exit
-		while echo ping >&3 && read -r -t 20 <&3; do sleep 0.2; done' hold "$port" "$lab_server" &
+		while echo ping >&3 && read -r -t "$3" <&3; do sleep 0.2; done' hold "$port" "$lab_server" $((20 * LAB_SLOW)) &
 	lab_held+=" $!"
 }
 
