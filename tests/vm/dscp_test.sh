@@ -78,23 +78,18 @@ hooked() {
 
 check start routers_start || exit
 check rules routers_rules '' || exit
-for pmtu in on off; do
-	check "pmtu-$pmtu" routers_pmtu "$pmtu"
+check ingress-chain hook ingress lan
+hooked ingress
+check ingress-unhook unhook
 
-	check "ingress-$pmtu-chain" hook ingress lan
-	hooked "ingress-$pmtu"
-	check "ingress-$pmtu-unhook" unhook
+if [[ $(uname -r) = 5.10.* ]]; then
+	skip egress 'this kernel has no egress hook'
+else
+	check egress-chain hook egress wan
+	hooked egress
+	check egress-unhook unhook
+fi
 
-	if [[ $(uname -r) = 5.10.* ]]; then
-		skip "egress-$pmtu" 'this kernel has no egress hook'
-		continue
-	fi
-	check "egress-$pmtu-chain" hook egress wan
-	hooked "egress-$pmtu"
-	check "egress-$pmtu-unhook" unhook
-done
-
-check pmtu-again routers_pmtu on
 check forward-rules routers_rules "oifname wan $set"
 carry forward
 check forward-some-marked some_marked
