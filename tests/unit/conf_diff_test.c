@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "conf_key.h"
+#include "conf_values.h"
 
 #define PORTS "[port lan]\ndevice = net_tap0\n[port wan]\ndevice = net_tap1\n"
 
@@ -66,29 +66,6 @@ static void nothing(void **state)
 				     "[port lan]\ndevice = net_tap0\n"),
 		0);
 	assert_int_equal(n_told, 0);
-}
-
-// A value that is not the default, for each key of a section.
-static const char *other_value(const struct conf_key *key, char *text, size_t size)
-{
-	switch (key->type) {
-	case CONF_U16:
-	case CONF_U32:
-		snprintf(text, size, "%u", key->max);
-		return text;
-	case CONF_BOOL:
-	case CONF_WORD:
-		return strcmp(key->words[0], key->preset) != 0 ? key->words[0] : key->words[1];
-	case CONF_PATH:
-		return "/other";
-	case CONF_TEXT:
-		return "net_tap7";
-	case CONF_DEVICES:
-		return "wan";
-	case CONF_MARK:
-		return "2/2";
-	}
-	return NULL;
 }
 
 static const char *first_value(const struct conf_key *key)

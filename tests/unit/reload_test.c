@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "conf_key.h"
+#include "conf_values.h"
 #include "log.h"
 #include "rtnl.h"
 
@@ -191,28 +191,6 @@ static void refuses(const char *text, const char *why, unsigned int n_places)
 		fail_msg("'%s' without '%s'", err, why);
 	assert_memory_equal(&world, &was, sizeof(was));
 	assert_memory_equal(&conf, &was_conf, sizeof(was_conf));
-}
-
-static const char *other_value(const struct conf_key *key, char *text, size_t size)
-{
-	switch (key->type) {
-	case CONF_U16:
-	case CONF_U32:
-		snprintf(text, size, "%u", key->max);
-		return text;
-	case CONF_BOOL:
-	case CONF_WORD:
-		return strcmp(key->words[0], key->preset) != 0 ? key->words[0] : key->words[1];
-	case CONF_PATH:
-		return "/other";
-	case CONF_TEXT:
-		return "net_other";
-	case CONF_DEVICES:
-		return "wan";
-	case CONF_MARK:
-		return "2/2";
-	}
-	return NULL;
 }
 
 // A file with the section, in which 'key' has another value than usual; NULL: none has.
