@@ -53,7 +53,7 @@ diff_start() {
 		[[ $(uname -r) == 6.1.* ]] && diff_frames=${DIFF_FRAMES:-1300} || diff_frames=500
 	fi
 	lab_init
-	has_flowtable || skip_script 'this kernel has no flowtables'
+	need_flowtable
 	KE=$CL KR=$SV
 	# shellcheck disable=SC2034 # tests/lab/lib.sh reads them
 	LAB_PORTS=("${DIFF_PORTS[@]}") LAB_IPV6=1

@@ -320,6 +320,32 @@ has_flowtable() {
 	return "$code"
 }
 
+# need_flowtable: ends the script as skipped if it cannot.
+need_flowtable() {
+	has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+}
+
+# lab_rules FORWARD [CHAINS [DEVICES]]: loads table inet filter anew in one transaction, and nothing else:
+# rules of the forward chain, further chains, and the devices of flowtable f (wan, lan).
+lab_rules() {
+	in_gw nft -f - <<-END
+		table inet filter
+		delete table inet filter
+		table inet filter {
+			flowtable f {
+				hook ingress priority 0
+				devices = { ${3:-wan, lan} }
+			}
+			chain forward {
+				type filter hook forward priority 0
+				policy accept
+				$1
+			}
+			${2:-}
+		}
+	END
+}
+
 # lab_ruleset WORD...: replaces the gateway's ruleset.
 #   plain        forward, and offload TCP and UDP to flowtable f
 #   masquerade   the same, and masquerade what leaves by wan

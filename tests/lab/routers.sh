@@ -73,23 +73,8 @@ routers_addresses() {
 # routers_rules FORWARD [CHAINS]: replaces the gateway's rules; what comes before the offload in the
 # forward chain, and further chains.
 routers_rules() {
-	in_gw nft -f - <<-END
-		table inet filter
-		delete table inet filter
-		table inet filter {
-			flowtable f {
-				hook ingress priority 0
-				devices = { wan, lan }
-			}
-			chain forward {
-				type filter hook forward priority 0
-				policy accept
-				$1
-				meta l4proto { tcp, udp, gre } flow add @f
-			}
-			${2:-}
-		}
-	END
+	lab_rules "$1
+		meta l4proto { tcp, udp, gre } flow add @f" "${2:-}"
 }
 
 # routers_pmtu on|off: path MTU discovery of both ends, which forget what they know.

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/traffic.sh"
 : "${LIFE_TIMEOUT_S:=5}" "${LIFE_ROUNDS:=4}"
 lab_init
-has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+need_flowtable
 check topology lab_topology veth || exit
 lab_config
 check start lab_start || exit

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/traffic.sh"
 : "${LIFE_FLOWS:=20}"
 lab_init
-has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+need_flowtable
 check topology lab_topology veth || exit
 modprobe macvlan 2>/dev/null
 

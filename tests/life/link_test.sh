@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lab/lib.sh"
 . "$(dirname "$0")/wires.sh"
 lab_init
-has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+need_flowtable
 wires_start
 
 # --- MTU of the link: of all that leaves by it ---

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/traffic.sh"
 : "${LIFE_TIMEOUT_S:=5}" "${LIFE_ROUNDS:=4}"
 lab_init
-has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+need_flowtable
 check topology lab_topology veth || exit
 in_gw sysctl -n net.netfilter.nf_flowtable_udp_timeout >/dev/null 2>&1 ||
 	skip_script "this kernel's flowtable has a timeout of 30 s that cannot be changed"

@@ -9,28 +9,14 @@
 . "$(dirname "$0")/traffic.sh"
 : "${LIFE_LOOPS:=6}"
 lab_init
-has_flowtable || skip_script 'this kernel has no flowtables: tests/vm/run has others'
+need_flowtable
 check topology lab_topology veth || exit
 lab_config
 check start lab_start || exit
 
 # The same names as before. lab_guard's table stays.
 rules() {
-	in_gw nft -f - <<-END
-		table inet filter
-		delete table inet filter
-		table inet filter {
-			flowtable f {
-				hook ingress priority 0
-				devices = { wan, lan }
-			}
-			chain forward {
-				type filter hook forward priority 0
-				policy accept
-				ip protocol { tcp, udp } flow add @f
-			}
-		}
-	END
+	lab_rules 'ip protocol { tcp, udp } flow add @f'
 }
 
 again() { # LOOP

@@ -54,25 +54,11 @@ gateway() {
 
 # The mark is what a rule looks at later.
 ruleset() { # DEVICES
-	in_gw nft -f - <<-END
-		table inet filter
-		delete table inet filter
-		table inet filter {
-			flowtable f {
-				hook ingress priority 0
-				devices = { $1 }
-			}
-			chain pre {
-				type filter hook prerouting priority -150
-				ip daddr 10.9.1.0/24 ct mark set 9
-				meta mark set ct mark
-			}
-			chain forward {
-				type filter hook forward priority 0
-				ip protocol { tcp, udp } flow add @f
-			}
-		}
-	END
+	lab_rules 'ip protocol { tcp, udp } flow add @f' 'chain pre {
+		type filter hook prerouting priority -150
+		ip daddr 10.9.1.0/24 ct mark set 9
+		meta mark set ct mark
+	}' "$1"
 }
 
 # moved_are EXPRESSION: waits until all flows are the workers', those of class moved as EXPRESSION says of 'x'.

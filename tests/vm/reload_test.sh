@@ -9,23 +9,8 @@ lab_config
 check start lab_start || exit
 
 reload() { # RULE that comes before the flow offload
-	in_gw nft -f - <<-END || return
-		table inet filter
-		delete table inet filter
-		table inet filter {
-			flowtable f {
-				hook ingress priority 0
-				devices = { wan, lan }
-			}
-			chain forward {
-				type filter hook forward priority 0
-				policy accept
-				$1
-				ip protocol { tcp, udp } flow add @f
-			}
-		}
-	END
-	lab_guard
+	lab_rules "$1
+		ip protocol { tcp, udp } flow add @f" && lab_guard
 }
 
 offloaded() { # NUMBER of flows
