@@ -12,12 +12,8 @@ lab_config "$LAB_MARK_CONFIG"
 check start lab_start || exit
 check ruleset lab_ruleset mark masquerade
 
-stat_of() { # KEY: of the mirror
-	lab_records "str(r[0]['mirror']['$1'])" show stats
-}
-
 sampled() { # AT-LEAST
-	[ "$(stat_of sampled)" -ge "$1" ]
+	[ "$(lab_stat mirror.sampled)" -ge "$1" ]
 }
 
 reason_is() { # WORD
@@ -27,7 +23,7 @@ reason_is() { # WORD
 stream_start
 check offloaded wait_for 20 reason_is offloaded
 check sampled wait_for 30 sampled 5
-check all-seen eval '[ "$(stat_of unseen) $(stat_of differed)" = "0 0" ]'
+check all-seen eval '[ "$(lab_stat mirror.unseen) $(lab_stat mirror.differed)" = "0 0" ]'
 check samples-punted eval '[ "$(lab_records "r[0][\"punts\"][\"sample\"]" show stats)" -ge 5 ]'
 check streams stream_end
 
@@ -37,7 +33,7 @@ hold_tcp
 check held-offloaded wait_for 20 reason_is offloaded
 check drop in_gw nft insert rule inet filter forward tcp dport "$lab_port" drop
 check audited wait_for 30 reason_is audit
-check unseen eval '[ "$(stat_of unseen)" -ge 2 ]'
+check unseen eval '[ "$(lab_stat mirror.unseen)" -ge 2 ]'
 check told grep -q "samples of tcp .* port $lab_port and did not send" "$LAB_LOG"
 packets() {
 	lab_sum offloaded_packets show ports

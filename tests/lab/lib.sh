@@ -495,6 +495,11 @@ lab_sum() {
 		for x in r)" "${@:2}" || true
 }
 
+# lab_stat KEY: a value of 'show stats', a.b for b within a, which has to be there.
+lab_stat() {
+	lab_records "str(__import__('functools').reduce(lambda o, k: o[k], '$1'.split('.'), r[0]))" show stats
+}
+
 # lab_get NAME KEY ARGUMENT...: the value of KEY in the record whose "name" is NAME.
 lab_get() {
 	lab_records "next(x['$2'] for x in r if x.get('name') == '$1')" "${@:3}" || true

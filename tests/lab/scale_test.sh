@@ -46,7 +46,7 @@ settled() {
 }
 
 touched() {
-	echo "$(lab_sum mirror.replaced show stats) $(lab_sum mirror.held show stats)"
+	echo "$(lab_stat mirror.replaced) $(lab_stat mirror.held)"
 }
 
 check fill fill
@@ -57,11 +57,11 @@ echo "start to last flow: $((($(date +%s%N) - began) / 1000000)) ms" >&2
 grep 'connections were there' "$LAB_LOG" >&2
 check at-gateway all_to 02:00:00:00:02:02
 
-replaced=$(lab_sum mirror.replaced show stats)
+replaced=$(lab_stat mirror.replaced)
 ip -n "$GW" route replace 10.128.0.0/9 via 10.0.2.3
 check route wait_for 20 all_to 02:00:00:00:02:03
-check each-replaced-once eval '[ $(($(lab_sum mirror.replaced show stats) - replaced)) = '$COUNT' ]'
-echo "route change: all flows after $(lab_sum mirror.settle_ms show stats) ms" >&2
+check each-replaced-once eval '[ $(($(lab_stat mirror.replaced) - replaced)) = '$COUNT' ]'
+echo "route change: all flows after $(lab_stat mirror.settle_ms) ms" >&2
 
 # A neighbour's new address touches the next hop alone.
 before=$(touched)
@@ -70,7 +70,7 @@ check neighbour wait_for 20 all_to 02:00:00:00:02:99
 check none-touched eval '[ "$(touched)" = "$before" ]'
 
 # Nor does what is beside them.
-asked=$(lab_sum routes.asked show stats)
+asked=$(lab_stat routes.asked)
 others() {
 	ip -n "$GW" route add 10.200.0.0/24 via 10.0.2.2 && ip -n "$GW" link add name extra0 type veth peer name extra1 &&
 		ip -n "$GW" link set extra0 up && ip -n "$GW" addr add 10.9.9.1/24 dev extra0 &&
@@ -79,7 +79,7 @@ others() {
 check others others
 check settled wait_for 10 settled
 check others-touch-none eval '[ "$(touched)" = "$before" ]'
-echo "route queries for others: $(($(lab_sum routes.asked show stats) - asked))" >&2
+echo "route queries for others: $(($(lab_stat routes.asked) - asked))" >&2
 
 # A more specific route takes its part along; what it leads to is unknown: the kernel's.
 ip -n "$GW" route add 10.128.0.0/25 via 10.0.2.50

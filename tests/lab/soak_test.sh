@@ -49,11 +49,11 @@ descriptors() {
 check warm-up churn $((50 * PARALLEL))
 check warm-up-gone wait_for 60 empty
 check warm-up-sound sound
-installed=$(lab_sum mirror.installed show stats) began=$(date +%s%N)
+installed=$(lab_stat mirror.installed) began=$(date +%s%N)
 rss=$(rss_kb) fds=$(descriptors)
 check churn churn "$LIFE_CONNECTIONS"
 echo "$LIFE_CONNECTIONS connections in $((($(date +%s%N) - began) / 1000000)) ms" >&2
-installed=$(($(lab_sum mirror.installed show stats) - installed))
+installed=$(($(lab_stat mirror.installed) - installed))
 echo "$installed of them were given to the workers" >&2
 check sound-at-once sound
 check gone wait_for 60 empty

@@ -29,12 +29,8 @@ ours=500 others=1000000
 ip -n "$GW" route add 10.64.0.0/16 via 10.0.1.2
 ip -n "$GW" route add 10.128.0.0/9 via 10.0.2.2
 
-stat_of() { # OBJECT KEY
-	lab_records "r[0]['$1']['$2'] or '0'" show stats
-}
-
 more() { # OBJECT KEY THAN
-	[ "$(stat_of "$1" "$2")" -gt "$3" ]
+	[ "$(lab_stat "$1.$2")" -gt "$3" ]
 }
 
 ctfill() {
@@ -76,7 +72,7 @@ link del storm$i"
 # Each of these is lost, but for what fits, and the last one has to be known all the same.
 lose_others() { # ROUND
 	local nft xfrm hooks
-	nft=$(stat_of mirror nft_overruns) xfrm=$(stat_of mirror xfrm_overruns) hooks=$(stat_of mirror hooks_overruns)
+	nft=$(lab_stat mirror.nft_overruns) xfrm=$(lab_stat mirror.xfrm_overruns) hooks=$(lab_stat mirror.hooks_overruns)
 	check "hold-others-$1" hold_control
 	seq -f 'add table inet storm%g' 500 | in_gw nft -f - && seq -f 'delete table inet storm%g' 500 | in_gw nft -f -
 	check "tables-$1" [ $? = 0 ]
@@ -101,7 +97,7 @@ for ((round = 1; round <= LIFE_ROUNDS; round++)); do
 	# --- nobody listens: events are lost for certain ---
 	check "ours-$round" ctfill $ours 100 0x1000
 	check "ours-here-$round" wait_for 30 offloaded $((ours + 5))
-	overruns=$(stat_of ct overruns) dumps=$(stat_of ct dumps)
+	overruns=$(lab_stat ct.overruns) dumps=$(lab_stat ct.dumps)
 	lab_mark
 	check "hold-$round" hold_control
 	check "fill-$round" ctfill "$LIFE_ENTRIES" 1000 0 $others
@@ -118,7 +114,7 @@ for ((round = 1; round <= LIFE_ROUNDS; round++)); do
 	check "same-without-$round" life_same
 
 	# --- routes and neighbours, likewise ---
-	overruns=$(stat_of mirror rtnl_overruns)
+	overruns=$(lab_stat mirror.rtnl_overruns)
 	mac=02:00:00:00:00:$(printf %02x $((0x70 + round)))
 	batch 100 >"$LAB_DIR/batch"
 	check "hold-routes-$round" hold_control

@@ -13,7 +13,7 @@ check ruleset lab_ruleset masquerade # conntrack is loaded from here on
 check period in_gw sysctl -qw net.netfilter.nf_conntrack_udp_timeout=6
 
 mirror() { # COUNTER
-	lab_sum "mirror.$1" show stats
+	lab_stat "mirror.$1"
 }
 
 at_least() { # COUNTER NUMBER

@@ -44,7 +44,7 @@ for round in 1 2; do
 	check "flush-$round" flush
 	check "left-$round" wait_for 20 offloaded 0
 	check "kernel-alone-$round" stands_still
-	check "table-empty-$round" eval '[ "$(lab_sum table.used show stats)" = 0 ]'
+	check "table-empty-$round" eval '[ "$(lab_stat table.used)" = 0 ]'
 	check "ruleset-again-$round" lab_ruleset plain
 	check "offloaded-again-$round" wait_for 30 offloaded 1
 	check "forwarded-again-$round" forwarded

@@ -19,7 +19,7 @@ flow() {
 }
 
 more() { # COUNTER THAN
-	[ "$(lab_sum "mirror.$1" show stats)" -gt "$2" ]
+	[ "$(lab_stat "mirror.$1")" -gt "$2" ]
 }
 
 goes_on() {
@@ -46,24 +46,24 @@ END
 check found-by-the-dump flow "f['flowtable'] == 'inet late f' and f['nat'] == 'snat'"
 check goes-on goes_on
 
-ended=$(lab_sum mirror.ended show stats)
+ended=$(lab_stat mirror.ended)
 check deleted in_gw conntrack -D -p tcp --orig-port-dst "$lab_port"
 check left wait_for 20 more ended "$ended"
 check back flow "f['dport'] == $lab_port"
 check goes-on-after-delete goes_on
 
 # the server's network card is replaced
-replaced=$(lab_sum mirror.replaced show stats)
+replaced=$(lab_stat mirror.replaced)
 ip -n "$SV" link set eth0 address 02:00:00:00:00:77
 in_sv ping -q -c 1 -W 5 10.0.2.1 >&2
 check mac flow "f['original']['eth_dst'] == '02:00:00:00:00:77'"
-check mac-untouched [ "$(lab_sum mirror.replaced show stats)" = "$replaced" ] # the next hop has it, not the flow
+check mac-untouched [ "$(lab_stat mirror.replaced)" = "$replaced" ] # the next hop has it, not the flow
 check goes-on-after-mac goes_on
 
 # a route of its own, with a path MTU, then none
 ip -n "$GW" route add 10.0.2.2/32 dev wan mtu 1400
 check route-mtu flow "f['original']['mtu_bytes'] == 1400 and f['reply']['mtu_bytes'] == 1500"
-withdrawn=$(lab_sum mirror.withdrawn show stats)
+withdrawn=$(lab_stat mirror.withdrawn)
 ip -n "$GW" route replace unreachable 10.0.2.2/32
 check no-route wait_for 20 lab_records "any(f['reason'] == 'no-route' for f in r)" show flows
 check withdrawn more withdrawn "$withdrawn"
